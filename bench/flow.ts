@@ -1,0 +1,86 @@
+// Measures a whole campaign: messages a second from process start to exit, ours beside nodemailer's pool.
+// Run: node bench/flow.ts [--recipients N] [--rounds N] [--short]
+import { parseArgs } from 'node:util';
+import { makeFolder } from './cleanup.ts';
+import { writeMailing, type Mailing } from './mailing.ts';
+import type { MeasuredRun } from './measured_run.ts';
+import { describeMachine, median, printLine, readCount, show, showSamples, versionOf } from './report.ts';
+import { connections, runNodemailer, runSend } from './sending.ts';
+import { postfixVersion, runSmtpSource, startSmtpSink } from './smtp_sink.ts';
+
+/** Enough for a rate: at its pace the rest would only take longer. */
+const mostForNodemailer = 10_000;
+
+const { values } = parseArgs({
+  options: {
+    recipients: { type: 'string' },
+    rounds: { type: 'string' },
+    short: { type: 'boolean', default: false },
+  },
+});
+const recipients = readCount('recipients', values.recipients ?? (values.short ? '5000' : '50000'));
+const rounds = readCount('rounds', values.rounds ?? (values.short ? '1' : '3'));
+
+/** The runs of one sender with one mailing. */
+interface Series {
+  readonly mailing: Mailing;
+  readonly runs: MeasuredRun[];
+}
+
+const folder = makeFolder();
+const ours: Series = { mailing: await writeMailing(folder, recipients), runs: [] };
+const theirs: Series = {
+  mailing: recipients > mostForNodemailer ? await writeMailing(folder, mostForNodemailer) : ours.mailing,
+  runs: [],
+};
+const sourcePerSecond: number[] = [];
+// Taking turns, so that whatever else the machine does falls on all of them.
+for (let round = 0; round < rounds; round++) {
+  ours.runs.push(await runSend(ours.mailing));
+  theirs.runs.push(await runNodemailer(theirs.mailing));
+  sourcePerSecond.push(await measureSmtpSource());
+}
+printReport();
+
+async function measureSmtpSource(): Promise<number> {
+  const sink = await startSmtpSink(folder);
+  const seconds = await runSmtpSource(sink, connections, recipients);
+  await sink.stop(recipients);
+  return recipients / seconds;
+}
+
+function printReport(): void {
+  const versions = `nodemailer ${versionOf('nodemailer')}, Postfix ${postfixVersion()} (smtp-sink)`;
+  process.stdout.write(`${describeMachine()}, ${versions}\n`);
+  process.stdout.write(
+    `messages of ${ours.mailing.messageBytes} bytes, text and HTML, 5 merge fields; ${connections} connections; ` +
+      `1 worker thread; ${rounds} rounds; posthaste ${show(ours.mailing.recipients)} recipients, ` +
+      `nodemailer ${show(theirs.mailing.recipients)}; median (lowest–highest)\n`,
+  );
+  printLine('posthaste, messages/s', showSamples(ours.runs.map((run) => perSecond(ours, run))));
+  printLine('  by its own summary', showSamples(ours.runs.map((run) => run.summary.perSecond)));
+  printLine('nodemailer pool, messages/s', showSamples(theirs.runs.map((run) => perSecond(theirs, run))));
+  printLine('  by its own summary', showSamples(theirs.runs.map((run) => run.summary.perSecond)));
+  printLine('smtp-source, messages/s', showSamples(sourcePerSecond));
+  printLine('posthaste, CPU µs/message', showSamples(ours.runs.map((run) => cpuUs(ours, run))));
+  printLine('nodemailer pool, CPU µs/message', showSamples(theirs.runs.map((run) => cpuUs(theirs, run))));
+  printRatio();
+}
+
+/** Rates are of whole processes, with loading, the list, the ledger and the results. */
+function perSecond({ mailing }: Series, run: MeasuredRun): number {
+  return mailing.recipients / run.seconds;
+}
+
+function cpuUs({ mailing }: Series, run: MeasuredRun): number {
+  return run.cpuUs / mailing.recipients;
+}
+
+/** Of the medians; the spread is that of the rounds, each of which is a pair. */
+function printRatio(): void {
+  const mine = ours.runs.map((run) => perSecond(ours, run));
+  const other = theirs.runs.map((run) => perSecond(theirs, run));
+  const pairs = mine.map((rate, round) => rate / (other[round] ?? Number.NaN));
+  const spread = `${show(Math.min(...pairs), 1)}–${show(Math.max(...pairs), 1)} by round`;
+  printLine('posthaste : nodemailer', `${show(median(mine) / median(other), 1)} (${spread})`);
+}

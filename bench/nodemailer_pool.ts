@@ -1,0 +1,51 @@
+// The script that a user would write without us: one process, nodemailer's pool, Liquid templates, p-limit.
+// Run: node bench/nodemailer_pool.ts LIST TEXT HTML HOST PORT
+import { readFileSync } from 'node:fs';
+import { Liquid } from 'liquidjs';
+import { createTransport } from 'nodemailer';
+import pLimit from 'p-limit';
+
+const [listPath = '', textPath = '', htmlPath = '', host = '', port = ''] = process.argv.slice(2);
+const startedAt = performance.now();
+
+const [header = '', ...lines] = readFileSync(listPath, 'utf8').trimEnd().split('\n');
+const columns = header.split(',');
+const rows = lines.map((line) => {
+  const cells = line.split(',');
+  return Object.fromEntries(columns.map((column, index) => [column, cells[index] ?? '']));
+});
+
+const plain = new Liquid();
+const escaping = new Liquid({ outputEscape: 'escape' });
+const subject = plain.parse('{{ first_name }}, spring is here');
+const text = plain.parse(readFileSync(textPath, 'utf8'));
+const html = escaping.parse(readFileSync(htmlPath, 'utf8'));
+
+const transport = createTransport({
+  host,
+  port: Number(port),
+  ignoreTLS: true,
+  pool: true,
+  maxConnections: 20,
+  maxMessages: Infinity,
+});
+
+let accepted = 0;
+async function sendTo(row: Record<string, string>): Promise<void> {
+  await transport.sendMail({
+    from: 'Shop <hello@mail.example.com>',
+    replyTo: 'help@example.com',
+    to: row['email'] ?? '',
+    subject: String(plain.renderSync(subject, row)),
+    text: String(plain.renderSync(text, row)),
+    html: String(escaping.renderSync(html, row)),
+  });
+  accepted += 1;
+}
+
+const limit = pLimit(100);
+await Promise.all(rows.map((row) => limit(() => sendTo(row))));
+transport.close();
+
+const perSecond = (accepted * 1000) / (performance.now() - startedAt);
+process.stdout.write(`${JSON.stringify({ type: 'summary', rows: rows.length, accepted, perSecond })}\n`);

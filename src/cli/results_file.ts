@@ -1,0 +1,108 @@
+// The results file: the list given back, with what happened to each row.
+import { createWriteStream, type WriteStream } from 'node:fs';
+import { rename } from 'node:fs/promises';
+import { finished } from 'node:stream/promises';
+import { once } from 'node:events';
+import { ExitCode, messageOf, PosthasteError } from '../base/error.ts';
+import type { ResultRow } from '../ledger/ledger.ts';
+import { messageIdOf, messageIdPrefix } from '../mail/message_id.ts';
+import type { Cell } from '../mail/recipient.ts';
+
+export interface ResultsSource {
+  readonly campaign: string;
+  /** The domain of the from address, for Message-IDs. */
+  readonly fromDomain: string;
+  readonly columns: readonly string[];
+  readonly rows: AsyncIterable<ResultRow>;
+}
+
+const ourColumns = [
+  'status',
+  'reply_code',
+  'enhanced_status',
+  'reply',
+  'classification',
+  'relay',
+  'attempts',
+  'message_id',
+  'finished_at',
+] as const;
+
+/** Writes results as CSV, or as NDJSON where the name ends in .ndjson or .jsonl. The file appears when it is whole. */
+export async function writeResults(path: string, source: ResultsSource): Promise<void> {
+  const partial = `${path}.partial`;
+  const ndjson = /\.(ndjson|jsonl)$/i.test(path);
+  // A list's own column with one of our names is not overwritten.
+  const columns = source.columns.map((name) =>
+    ourColumns.some((ours) => ours === name) ? `list_${name}` : name,
+  );
+  try {
+    const stream = createWriteStream(partial, { mode: 0o600 });
+    const prefix = messageIdPrefix(source.campaign);
+    if (!ndjson) await write(stream, csvLine([...columns, ...ourColumns]));
+    for await (const row of source.rows) {
+      const values = resultValues(row, messageIdOf(prefix, row.row, source.fromDomain));
+      await write(
+        stream,
+        ndjson ? ndjsonLine(columns, row.cells, values) : csvResult(columns, row.cells, values),
+      );
+    }
+    stream.end();
+    await finished(stream);
+    await rename(partial, path);
+  } catch (error) {
+    if (error instanceof PosthasteError) throw error;
+    throw new PosthasteError({
+      code: 'ERR_RESULTS_WRITE',
+      message: `cannot write the results to ${path}: ${messageOf(error)}`,
+      hint: 'the campaign itself is safe; run the same command again with another --results FILE',
+      exitCode: ExitCode.ioError,
+      cause: error,
+    });
+  }
+}
+
+type ResultValues = Record<(typeof ourColumns)[number], string | number>;
+
+function resultValues(row: ResultRow, messageId: string): ResultValues {
+  const { delivery, lastDeferral } = row;
+  const record = delivery ?? lastDeferral;
+  const tried = record !== undefined && record.relay !== '';
+  return {
+    status: delivery?.fate ?? (lastDeferral === undefined ? 'pending' : 'deferred'),
+    reply_code: record === undefined || record.replyCode === 0 ? '' : record.replyCode,
+    enhanced_status: record?.enhancedStatus ?? '',
+    reply: record?.reply ?? '',
+    classification: record?.classification ?? '',
+    relay: record?.relay ?? '',
+    attempts: delivery?.attempts ?? lastDeferral?.attempt ?? 0,
+    message_id: tried ? `<${messageId}>` : '',
+    finished_at: delivery === undefined ? '' : new Date(delivery.finishedAt).toISOString(),
+  };
+}
+
+function csvResult(columns: readonly string[], cells: readonly Cell[], values: ResultValues): string {
+  // Rows with too few or too many cells are in the list as they were; only the file stays rectangular.
+  const own = columns.map((_, index) => cellText(cells[index]));
+  return csvLine([...own, ...ourColumns.map((name) => String(values[name]))]);
+}
+
+function ndjsonLine(columns: readonly string[], cells: readonly Cell[], values: ResultValues): string {
+  const own = columns.map((name, index) => [name, cells[index] ?? null] as const);
+  return `${JSON.stringify({ ...Object.fromEntries(own), ...values })}\n`;
+}
+
+function cellText(cell: Cell | undefined): string {
+  if (cell === undefined || cell === null) return '';
+  return typeof cell === 'string' ? cell : JSON.stringify(cell);
+}
+
+/** RFC 4180. */
+function csvLine(fields: readonly string[]): string {
+  const quoted = fields.map((field) => (/[",\r\n]/.test(field) ? `"${field.replaceAll('"', '""')}"` : field));
+  return `${quoted.join(',')}\r\n`;
+}
+
+async function write(stream: WriteStream, text: string): Promise<void> {
+  if (!stream.write(text)) await once(stream, 'drain');
+}

@@ -1,0 +1,182 @@
+// The keys of a campaign file: one row each.
+import * as z from 'zod';
+import { key, expects } from './key.ts';
+import { relayName } from './relay_schema.ts';
+import { choice, duration, line, number, rate, text } from './value.ts';
+
+const path = 'the path of a file';
+
+const partSchema = () =>
+  expects(
+    z.union([
+      z.string().min(1),
+      z.strictObject({ file: key(line(path), 'File with the template, relative to this file.') }),
+    ]),
+    'a template, or { file: PATH }',
+  );
+
+const attachmentSchema = z.strictObject({
+  path: key(line(path), 'The file, relative to this one and not outside of its folder.'),
+  filename: key(text(isFilename, 'a file name without folders').optional(), {
+    sentence: 'Name that recipients see.',
+    default: 'the last part of `path`',
+  }),
+  contentType: key(text(isContentType, 'a media type such as image/png').optional(), {
+    sentence: 'Media type (RFC 2045 §5.1).',
+    default: "by the name's ending",
+  }),
+  cid: key(
+    text(isContentId, 'a Content-ID without angle brackets and spaces').optional(),
+    'Content-ID of an inline image: `<img src="cid:logo">`.',
+  ),
+});
+
+const listSchema = z.strictObject({
+  address: key(line('the name of a column').optional(), {
+    sentence: 'Column with the address.',
+    default: 'the only column whose name says so',
+  }),
+  format: key(choice(['csv', 'ndjson']).optional(), {
+    sentence: 'Format of the list.',
+    default: 'by its content',
+  }),
+  delimiter: key(expects(z.enum([',', ';', '|', '\t', 'tab']), '",", ";", "|" or tab').optional(), {
+    sentence: 'Delimiter of CSV.',
+    default: 'by the header line',
+  }),
+  charset: key(text(isCharset, 'an encoding label such as windows-1252').optional(), {
+    sentence: 'Encoding (a label of the WHATWG Encoding Standard).',
+    default: 'utf-8',
+  }),
+  file: key(line(path).optional(), {
+    sentence: 'The list, relative to this file and not outside of its folder.',
+    default: "the command line's",
+  }),
+});
+
+const retrySchema = z.strictObject({
+  first: key(duration('1ms', '7d').prefault('5m'), 'Delay before the second attempt.'),
+  factor: key(number(1, 100).prefault(2), 'By which each further delay is longer.'),
+  max: key(duration('1ms', '30d').prefault('4h'), 'Longest delay.'),
+  giveUpAfter: key(duration('1ms', '30d').prefault('48h'), 'Age at which a deferred recipient is expired.'),
+  jitter: key(number(0, 1).prefault(0.2), 'Share by which a delay may randomly be shorter or longer.'),
+});
+
+export const campaignSchema = z.strictObject({
+  name: key(campaignName().optional(), {
+    sentence: 'Unique among the campaigns of a state directory.',
+    default: "the file's name without its ending",
+  }),
+  from: key(line('a mailbox such as Shop <hello@example.com>'), 'Mailbox of the From field.'),
+  replyTo: key(
+    line('a mailbox such as Help <help@example.com>').optional(),
+    'Mailbox of the Reply-To field.',
+  ),
+  subject: key(text(isSubject, 'text in one line'), 'Liquid template of the subject.'),
+  text: key(
+    partSchema().optional(),
+    'Liquid template of the plain text part. At least one of `text` and `html` is needed.',
+  ),
+  html: key(partSchema().optional(), 'Liquid template of the HTML part; values are escaped.'),
+  attachments: key(z.array(attachmentSchema).max(100).prefault([]), 'Files that every message carries.'),
+  headers: key(
+    z
+      .record(headerName(), text(isHeaderValue, 'text in one line, in quotes where YAML sees a number'))
+      .prefault({}),
+    'Further header fields: name to literal text.',
+  ),
+  returnPath: key(line('an address such as bounces@example.com').optional(), {
+    sentence: 'Reverse-path (RFC 5321 §4.1.1.2), where bounces go.',
+    default: 'the address of `from`',
+  }),
+  list: key(listSchema.prefault({}), 'How to read the list.'),
+  relay: key(relayName().optional(), {
+    sentence: 'Name of the relay in the configuration.',
+    default: 'the only one',
+  }),
+  rate: key(rate().optional(), {
+    sentence: "Limit of this campaign, within the relay's.",
+    default: 'no limit',
+  }),
+  inDoubt: key(
+    choice(['resend', 'hold']).prefault('resend'),
+    'What happens to a message whose end was sent and whose reply was never seen: sent again, or left.',
+  ),
+  retry: key(retrySchema.prefault({}), 'When deferred recipients are tried again.'),
+});
+
+export type WrittenCampaign = z.output<typeof campaignSchema>;
+
+/** Names go into the ledger, metrics, results and commands. */
+export function campaignName() {
+  const schema = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$/);
+  return expects(schema, 'at most 100 letters, digits, "-", "_" and ".", with a letter or digit first');
+}
+
+/** Fields that the message has anyway, or that would have no or a wrong effect as literal text. */
+const reservedHeaders = new Set([
+  'from',
+  'to',
+  'cc',
+  'bcc',
+  'reply-to',
+  'subject',
+  'date',
+  'message-id',
+  'mime-version',
+  'return-path',
+  'received',
+  'dkim-signature',
+]);
+
+/** A field name of RFC 5322 §3.6.8 that is the campaign's to set; short enough for a line of 78 (§2.1.1). */
+function headerName() {
+  const schema = z.string().refine((name) => {
+    const lower = name.toLowerCase();
+    return (
+      /^[\u0021-\u0039\u003b-\u007e]{1,76}$/.test(name) &&
+      !reservedHeaders.has(lower) &&
+      !lower.startsWith('content-')
+    );
+  });
+  return expects(
+    schema,
+    'a header field name (RFC 5322 §3.6.8) other than From, To, Cc, Bcc, Reply-To, Subject, Date, Message-ID, ' +
+      'MIME-Version, Content-…, Return-Path, Received and DKIM-Signature',
+  );
+}
+
+/** No CR, LF or NUL can begin a field of its own; tabs are white space (RFC 5322 §2.2). */
+function isHeaderValue(value: string): boolean {
+  // oxlint-disable-next-line no-control-regex -- they are what it looks for
+  return value.trim() !== '' && !/[\u0000-\u0008\u000a-\u001f\u007f-\u009f\u2028\u2029]/.test(value);
+}
+
+/** YAML's block scalars end with a newline, which is dropped. */
+function isSubject(value: string): boolean {
+  return value.trim() !== '' && !/[\r\n\0]/.test(value.replace(/\r?\n$/, ''));
+}
+
+function isFilename(value: string): boolean {
+  // oxlint-disable-next-line no-control-regex -- they are what it looks for
+  return value.length <= 255 && !/^\.{0,2}$|[/\\\u0000-\u001f\u007f-\u009f]/.test(value);
+}
+
+/** RFC 2045 §5.1: type "/" subtype, with parameters. */
+function isContentType(value: string): boolean {
+  return /^[A-Za-z0-9!#$&^_.+-]{1,127}\/[A-Za-z0-9!#$&^_.+-]{1,127}(?: ?; ?[A-Za-z0-9-]{1,40}=[A-Za-z0-9_.+-]{1,100}){0,8}$/.test(
+    value,
+  );
+}
+
+function isContentId(value: string): boolean {
+  return /^[\u0021-\u003b\u003d\u003f-\u007e]{1,200}$/.test(value);
+}
+
+function isCharset(value: string): boolean {
+  try {
+    return new TextDecoder(value).encoding !== '';
+  } catch {
+    return false;
+  }
+}

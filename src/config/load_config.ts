@@ -1,0 +1,138 @@
+// The configuration: file, environment and command line become one checked value.
+import { availableParallelism } from 'node:os';
+import { dirname, resolve } from 'node:path';
+import { ExitCode } from '../base/error.ts';
+import { configSchema, listenOn, type Endpoint, type logLevels } from './config_schema.ts';
+import { parsePart, parseRest } from './issues.ts';
+import { failureOf, formatPath, type Failure, type Origin, type Problem } from './problem.ts';
+import { completeRelay, warnAbout, type RelayConfig } from './relay.ts';
+import { relayName, relaySchema } from './relay_schema.ts';
+import { parseRelayUrl } from './relay_url.ts';
+import { interpolate, type Surroundings } from './secret.ts';
+import { readTextFile } from './text_file.ts';
+import { parseYaml, type YamlFile } from './yaml_file.ts';
+
+/** What runs need to know; holds secrets, never to be logged. */
+export interface Config {
+  /** Absolute path of the ledger's directory. */
+  readonly stateDir: string;
+  readonly threads: number;
+  readonly metrics: Endpoint | undefined;
+  readonly logLevel: (typeof logLevels)[number];
+  /** By name, in the order of the file. */
+  readonly relays: ReadonlyMap<string, RelayConfig>;
+  /** The relay of the command line: takes the place of any that a campaign names. */
+  readonly relayOverride: RelayConfig | undefined;
+  /** Sentences to be shown at every start. */
+  readonly warnings: readonly string[];
+}
+
+/** Options of the command line, as typed; they win over the file. */
+export interface ConfigOverrides {
+  readonly state?: string | undefined;
+  /** A relay URL. */
+  readonly relay?: string | undefined;
+  /** As `metrics.listen`. */
+  readonly metrics?: string | undefined;
+}
+
+/**
+ * Loads the configuration; without a path the defaults, which have no relay. Throws ERR_CONFIG_READ,
+ * ERR_CONFIG_INVALID (with every problem, one a line) or ERR_RELAY_URL, all with exit code 78.
+ */
+export function loadConfig(
+  path: string | undefined,
+  env: NodeJS.ProcessEnv,
+  overrides: ConfigOverrides = {},
+): Config {
+  const relayOverride = overrides.relay === undefined ? undefined : parseRelayUrl(overrides.relay);
+  const problems: Problem[] = [];
+  const listen = overrides.metrics === undefined ? undefined : parseListen(overrides.metrics, problems);
+  const file = path === undefined ? undefined : readConfigFile(path, env, problems);
+  if (file?.isSound === false) throw failureOf(problems, invalid);
+  const written = parsePart(
+    { schema: configSchema, origin: file ?? nowhere, path: [] },
+    file?.value ?? {},
+    problems,
+  );
+  const directory = resolve(dirname(path ?? '.'));
+  const relays =
+    file === undefined ? new Map<string, RelayConfig>() : completeRelays(file, { directory, env }, problems);
+  if (written === undefined || problems.length > 0) throw failureOf(problems, invalid);
+  const used = relayOverride === undefined ? [...relays.values()] : [relayOverride];
+  return {
+    stateDir: stateDirectory(overrides.state, written.state, directory),
+    threads: written.threads === 'auto' ? Math.max(1, availableParallelism() - 1) : written.threads,
+    metrics: listen ?? written.metrics?.listen,
+    logLevel: written.log.level,
+    relays,
+    relayOverride,
+    warnings: used.flatMap(warnAbout),
+  };
+}
+
+const invalid: Failure = {
+  code: 'ERR_CONFIG_INVALID',
+  hint: 'Correct the configuration file; README.md has a table of its keys, config/ an example and a JSON Schema.',
+  exitCode: ExitCode.config,
+};
+
+const unreadable: Failure = {
+  code: 'ERR_CONFIG_READ',
+  hint: 'Name an existing file with --config.',
+  exitCode: ExitCode.config,
+};
+
+const nowhere: Origin = { value: {}, place: () => ({ file: 'configuration' }), nameOf: String };
+
+function readConfigFile(path: string, env: NodeJS.ProcessEnv, problems: Problem[]): YamlFile {
+  const text = readTextFile(path, 'the configuration', unreadable);
+  return parseYaml(
+    path,
+    text,
+    (written, place, keys) => {
+      const found = interpolate(written, env);
+      if (found.kind === 'found') return found.text;
+      problems.push({ place, what: `${formatPath(keys)} ${found.what}`, isCause: true });
+      return written;
+    },
+    problems,
+  );
+}
+
+/** Relays are completed one by one, so that one with a wrong key does not hide what is wrong with the next. */
+function completeRelays(file: YamlFile, around: Surroundings, problems: Problem[]): Map<string, RelayConfig> {
+  const relays = new Map<string, RelayConfig>();
+  for (const [name, value] of Object.entries(mapAt(file.value, 'relays'))) {
+    const written = parseRest(relaySchema, value, { host: 'localhost' });
+    if (written === undefined || !relayName().safeParse(name).success) continue;
+    const site = { name, written, origin: file, path: ['relays', name], around, problems };
+    const relay = completeRelay(site);
+    if (relay !== undefined) relays.set(name, relay);
+  }
+  return relays;
+}
+
+function mapAt(value: unknown, name: string): object {
+  const found = isMap(value) && Object.hasOwn(value, name) ? value[name] : undefined;
+  return isMap(found) ? found : {};
+}
+
+function isMap(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function parseListen(typed: string, problems: Problem[]): Endpoint | undefined {
+  const origin: Origin = {
+    value: typed,
+    place: () => ({ file: 'command line' }),
+    nameOf: () => 'the address for metrics',
+  };
+  return parsePart({ schema: listenOn(), origin, path: [] }, typed, problems);
+}
+
+/** What the command line names is relative to the working directory, what the file names to the file. */
+function stateDirectory(typed: string | undefined, written: string | undefined, directory: string): string {
+  if (typed !== undefined) return resolve(typed);
+  return written === undefined ? resolve('.posthaste') : resolve(directory, written);
+}

@@ -1,0 +1,123 @@
+// The keys of a relay, with nodemailer's names: one row each.
+import * as z from 'zod';
+import { expects, key } from './key.ts';
+import { secret } from './secret.ts';
+import { choice, durationOrMs, flag, hostName, ipAddress, line, rate, text, wholeNumber } from './value.ts';
+
+const authSchema = z.strictObject({
+  user: key(secret(), 'User name; often an API key.'),
+  pass: key(secret(), 'Password or API key.'),
+  method: key(choice(['PLAIN', 'LOGIN']).optional(), {
+    sentence: 'SASL mechanism.',
+    default: 'PLAIN where the relay offers it, else LOGIN',
+  }),
+  type: key(
+    choice(['login']).optional(),
+    "nodemailer's kind of authentication; only user and password are supported.",
+  ),
+});
+
+const tlsSchema = z.union([
+  z.literal('none'),
+  z.strictObject({
+    ca: key(
+      z
+        .strictObject({
+          file: key(
+            line('the path of a file'),
+            "PEM file of certificates to trust instead of the system's, relative to this file.",
+          ),
+        })
+        .optional(),
+      "Certificates to trust instead of the system's.",
+    ),
+    servername: key(hostName().optional(), {
+      sentence: 'Name that the certificate must have.',
+      default: '`host`',
+    }),
+    rejectUnauthorized: key(
+      flag().prefault(true),
+      'Whether the certificate must be valid; false is refused unless `development` is true.',
+    ),
+  }),
+]);
+
+export const relaySchema = z.strictObject({
+  host: key(hostName(), 'Host name or IP address of the relay.'),
+  port: key(wholeNumber(1, 65_535).optional(), { sentence: 'TCP port.', default: '587, with `secure` 465' }),
+  secure: key(flag().optional(), {
+    sentence: 'TLS from the first byte instead of STARTTLS.',
+    default: 'true on port 465',
+  }),
+  requireTLS: key(flag().optional(), {
+    sentence: 'STARTTLS even where plain text would do; never given up.',
+    default: 'true unless the host is loopback and there is no `auth`',
+  }),
+  ignoreTLS: key(
+    flag().prefault(false),
+    'No STARTTLS; on a host that is not loopback only together with `tls: none`.',
+  ),
+  auth: key(authSchema.optional(), { sentence: 'Credentials; never sent without TLS.', secret: true }),
+  pool: key(
+    expects(z.literal(true), 'true').prefault(true),
+    "Accepted for the sake of nodemailer's options: sessions are always pooled.",
+  ),
+  maxConnections: key(wholeNumber(1, 10_000).prefault(5), 'Sessions at once, over all threads.'),
+  maxMessages: key(
+    wholeNumber(1, 1_000_000_000).prefault(100),
+    'Messages after which a session is replaced.',
+  ),
+  rate: key(rate().optional(), {
+    sentence: 'Messages per second, minute, hour or day.',
+    default: 'no limit',
+  }),
+  rateLimit: key(
+    wholeNumber(1, 1_000_000_000).optional(),
+    "nodemailer's limit: messages in every `rateDelta`. Instead of `rate`.",
+  ),
+  rateDelta: key(durationOrMs('1ms', '1d').optional(), {
+    sentence: 'The time that `rateLimit` is about.',
+    default: '1s',
+  }),
+  pipelining: key(
+    choice(['auto', 'off', 'standard']).prefault('auto'),
+    'auto and standard: several commands at once where the relay offers it (RFC 2920); off: one at a time.',
+  ),
+  name: key(text(isClientName, 'a host name or an address literal such as [192.0.2.1]').optional(), {
+    sentence: 'Name for EHLO.',
+    default: "the machine's",
+  }),
+  localAddress: key(ipAddress().optional(), {
+    sentence: 'Local address to connect from.',
+    default: "the system's choice",
+  }),
+  connectionTimeout: key(durationOrMs('1ms', '1h').prefault('2m'), 'Longest wait for the TCP connection.'),
+  greetingTimeout: key(durationOrMs('1ms', '1h').prefault('30s'), 'Longest wait for the greeting.'),
+  socketTimeout: key(
+    durationOrMs('1ms', '1h').prefault('5m'),
+    'Longest wait for the reply to a command (RFC 5321 §4.5.3.2), but for the end of data.',
+  ),
+  endOfDataTimeout: key(
+    durationOrMs('1ms', '1h').prefault('10m'),
+    'Longest wait for the reply to the end of data (RFC 5321 §4.5.3.2.6); less than 10m risks messages in doubt.',
+  ),
+  tls: key(tlsSchema.optional(), 'What to trust; `none` sends without TLS to a host that is not loopback.'),
+  development: key(
+    flag().prefault(false),
+    'A relay for development: permits `rejectUnauthorized: false`, with a warning at every start.',
+  ),
+});
+
+/** A relay as it is written, checked key by key; what keys say together is checked by `completeRelay`. */
+export type WrittenRelay = z.output<typeof relaySchema>;
+
+/** Names go into metrics, results and file names. */
+export function relayName() {
+  const schema = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$/);
+  return expects(schema, 'at most 63 letters, digits, "-", "_" and "."');
+}
+
+/** RFC 5321 §4.1.1.1: a domain or an address literal. */
+function isClientName(value: string): boolean {
+  return value.length <= 255 && /^(?:[A-Za-z0-9_.-]+|\[[A-Za-z0-9.:]+\])$/.test(value);
+}

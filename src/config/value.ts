@@ -1,0 +1,114 @@
+// The kinds of value that keys take: each with its check, its range and the words that name both.
+import { isIP } from 'node:net';
+import * as z from 'zod';
+import { parseDurationMs, parseRate, type Rate } from '../base/quantity.ts';
+import { expects } from './key.ts';
+
+/** Patterns are for editors; the parsers of base/quantity.ts decide. A test holds them together. */
+export const durationPattern = /^\d+(\.\d+)?(ms|s|m|h|d)$/;
+export const ratePattern = /^\d+\/(s|m|h|d)$/;
+
+/** A whole number within a range, both ends included. */
+export function wholeNumber(least: number, most: number) {
+  return expects(z.int().min(least).max(most), `a whole number from ${least} to ${most}`);
+}
+
+/** Any number within a range, both ends included. */
+export function number(least: number, most: number) {
+  return expects(z.number().min(least).max(most), `a number from ${least} to ${most}`);
+}
+
+export function flag() {
+  return expects(z.boolean(), 'true or false');
+}
+
+/** One of a few words. */
+export function choice<const Words extends readonly [string, ...string[]]>(words: Words) {
+  return expects(z.enum(words), words.length === 1 ? words[0] : `one of ${words.join(', ')}`);
+}
+
+/** Text in one line, not empty, without control characters. */
+export function line(expected: string) {
+  return expects(z.string().min(1).refine(isOneLine), expected);
+}
+
+/** Text that a check accepts. */
+export function text(accepts: (value: string) => boolean, expected: string) {
+  return expects(z.string().refine(accepts), expected);
+}
+
+/** A duration such as "5m" within a range; its value is in milliseconds. */
+export function duration(least: string, most: string) {
+  const schema = z
+    .string()
+    .regex(durationPattern)
+    .transform((written, context) => orIssue(inRange(parseDurationMs(written), least, most), context));
+  return expects(schema, `a duration from ${least} to ${most}, such as 30s or 5m`);
+}
+
+/** A duration as in `duration`, or a whole number of milliseconds, as nodemailer's options have it. */
+export function durationOrMs(least: string, most: string) {
+  const schema = z
+    .union([z.int().min(1), z.string().regex(durationPattern)])
+    .transform((written, context) =>
+      orIssue(
+        inRange(typeof written === 'number' ? written : parseDurationMs(written), least, most),
+        context,
+      ),
+    );
+  return expects(
+    schema,
+    `a duration from ${least} to ${most}, such as 30s, or a whole number of milliseconds`,
+  );
+}
+
+/** A rate such as "100/s". */
+export function rate() {
+  const schema = z
+    .string()
+    .regex(ratePattern)
+    .transform((written, context) => orIssue(boundRate(parseRate(written)), context));
+  return expects(schema, 'a rate such as 100/s, 6000/m, 20000/h or 50000/d');
+}
+
+/** A host name or an IP address. Underscores are not RFC 952 names, yet container networks have them. */
+export function hostName() {
+  return text(isHost, 'a host name or an IP address');
+}
+
+export function ipAddress() {
+  return text((value) => isIP(value) !== 0, 'an IP address');
+}
+
+/** True for text without control characters. */
+function isOneLine(value: string): boolean {
+  // oxlint-disable-next-line no-control-regex -- they are what it looks for
+  return !/[\u0000-\u001f\u007f-\u009f\u2028\u2029]/.test(value);
+}
+
+const label = /^[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?$/;
+
+/** True for a host name of RFC 1123 §2.1 or an IP address. */
+export function isHost(value: string): boolean {
+  if (isIP(value) !== 0) return true;
+  return value.length <= 253 && value.split('.').every((part) => label.test(part));
+}
+
+function inRange(durationMs: number | undefined, least: string, most: string): number | undefined {
+  const within =
+    durationMs !== undefined &&
+    durationMs >= (parseDurationMs(least) ?? 0) &&
+    durationMs <= (parseDurationMs(most) ?? 0);
+  return within ? Math.round(durationMs) : undefined;
+}
+
+/** More than a million a millisecond is a slip of the hand, and would not be exact arithmetic either. */
+function boundRate(parsed: Rate | undefined): Rate | undefined {
+  return parsed !== undefined && parsed.count <= 1_000_000_000 ? parsed : undefined;
+}
+
+function orIssue<T>(value: T | undefined, context: z.RefinementCtx): T {
+  if (value !== undefined) return value;
+  context.addIssue({ code: 'custom', message: '' });
+  return z.NEVER;
+}

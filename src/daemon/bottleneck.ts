@@ -1,0 +1,46 @@
+// What limited the speed: one sentence, from where the time went. Pure.
+
+/** Where the time of a run went. Times in ms; thread times are sums over the threads. */
+export interface RunTimes {
+  readonly wallMs: number;
+  readonly threads: number;
+  /** Time in which a thread's event loop was not waiting. */
+  readonly threadActiveMs: number;
+  readonly mainActiveMs: number;
+  /** Time in which a session had room and a limit did not grant. */
+  readonly permitWaitMs: number;
+  /** The limits of the run for people: "relay primary 100/s". */
+  readonly limits: readonly string[];
+  readonly meanTransactionMs: number;
+  readonly maxConnections: number;
+  readonly cores: number;
+}
+
+/** Above this share of its time a resource is what limits the run. */
+const saturated = 0.8;
+
+/** Names what limited a run, with what would make it faster. */
+export function nameBottleneck(times: RunTimes): string {
+  const perThread = times.wallMs * times.threads;
+  // One thread that waits for permits most of the time is enough: the limit is shared.
+  if (times.permitWaitMs / times.wallMs > 0.5) return `the rate limit (${times.limits.join(', ')})`;
+  const threadShare = times.threadActiveMs / perThread;
+  const mainShare = times.mainActiveMs / times.wallMs;
+  if (threadShare > saturated && threadShare >= mainShare) {
+    const advice = times.threads < times.cores ? `; threads: ${times.threads + 1} may help` : '';
+    return `this machine's CPU: ${threadWord(times.threads)} busy ${percent(threadShare)} of the time${advice}`;
+  }
+  if (mainShare > saturated) {
+    return `this machine's CPU: the main thread (list and ledger) was busy ${percent(mainShare)} of the time`;
+  }
+  const pace = `a transaction took ${times.meanTransactionMs.toFixed(1)} ms over ${times.maxConnections} sessions`;
+  return `the relay: ${pace}; more maxConnections may help, if the relay allows them`;
+}
+
+function threadWord(threads: number): string {
+  return threads === 1 ? 'the sending thread was' : `the ${threads} sending threads were`;
+}
+
+function percent(share: number): string {
+  return `${Math.round(Math.min(share, 1) * 100)} %`;
+}

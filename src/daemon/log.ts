@@ -1,0 +1,41 @@
+// The log: pino, one fact a line, on stderr.
+import { pino, type Logger } from 'pino';
+import { unreachable } from '../base/invariant.ts';
+import type { PosthasteEvent } from '../mail/event.ts';
+
+export type Log = Logger;
+
+/**
+ * Opens the log. Lines are written at once: what is said before a crash is there after it. Configuration objects are
+ * never logged; what could hold a secret is redacted all the same.
+ */
+export function openLog(level: string, stream: NodeJS.WritableStream): Log {
+  return pino(
+    {
+      level,
+      base: null,
+      redact: { paths: ['pass', '*.pass', '*.*.pass', 'auth', '*.auth'], censor: '***' },
+    },
+    stream,
+  );
+}
+
+/** Says in the log what a reader at three in the morning would look for. */
+export function logEvent(log: Log, event: PosthasteEvent): void {
+  switch (event.kind) {
+    case 'campaignStarted':
+      return log.info({ campaign: event.campaign }, 'campaign started');
+    case 'campaignFinished':
+      return log.info({ campaign: event.campaign, ...event.tally }, 'campaign finished');
+    case 'relayFailed':
+      return log.warn({ relay: event.relay, verdict: event.verdict }, 'relay failed');
+    case 'relayRecovered':
+      return log.info({ relay: event.relay }, 'relay takes messages again');
+    case 'intakeProgressed':
+    case 'batchSettled':
+    case 'rowsEnded':
+      return log.debug(event, event.kind);
+    default:
+      unreachable(event);
+  }
+}

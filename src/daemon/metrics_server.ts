@@ -1,0 +1,51 @@
+// The metrics server of a run: recorder and listener, joined to what the run knows.
+import type { AddressInfo } from 'node:net';
+import type { Fanout } from '../events/fanout.ts';
+import type { PosthasteEvent } from '../mail/event.ts';
+import { transactionBucketsSeconds } from '../mail/transaction_times.ts';
+import { startListener } from '../metrics/listener.ts';
+import { createRecorder, type Sample } from '../metrics/recorder.ts';
+import type { Log } from './log.ts';
+
+export interface MetricsServerOptions {
+  readonly host: string;
+  readonly port: number;
+  readonly version: string;
+  readonly relays: readonly string[];
+  readonly events: Fanout<PosthasteEvent>;
+  readonly sample: () => Promise<Sample>;
+  readonly log: Log;
+}
+
+export interface MetricsServer {
+  readonly address: AddressInfo;
+  close(): Promise<void>;
+}
+
+/** Serves /metrics, /healthz and /readyz. Ready means: no relay is known to be out of reach. */
+export async function startMetricsServer(options: MetricsServerOptions): Promise<MetricsServer> {
+  const { host, port, version, relays, events, sample, log } = options;
+  const onError = (error: unknown): void => log.warn({ err: error }, 'metrics could not be read');
+  const recorder = createRecorder({ version, relays, transactionBucketsSeconds, events, sample, onError });
+  const troubles = new Map<string, string>();
+  events.subscribe((event) => {
+    if (event.kind === 'relayFailed')
+      troubles.set(event.relay, `relay ${event.relay}: ${event.verdict.text}`);
+    if (event.kind === 'relayRecovered') troubles.delete(event.relay);
+  });
+  const listener = await startListener({
+    host,
+    port,
+    metrics: recorder,
+    health: () => ({ ok: true, reasons: [] }),
+    ready: () => ({ ok: troubles.size === 0, reasons: [...troubles.values()] }),
+    onError,
+  });
+  return {
+    address: listener.address,
+    close: async () => {
+      recorder.close();
+      await listener.close();
+    },
+  };
+}

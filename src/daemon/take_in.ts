@@ -1,0 +1,83 @@
+// Taking a list in: from intake to the ledger, going on where an earlier run was interrupted.
+import type { Clock } from '../base/clock.ts';
+import { ExitCode, PosthasteError } from '../base/error.ts';
+import type { IntakePart, IntakeSink, NewBatch } from '../intake/intake.ts';
+import type { CampaignRecord, Ledger } from '../ledger/ledger.ts';
+import type { RefusedRow } from '../mail/recipient.ts';
+
+export interface TakeInHooks {
+  /** The columns are known and nothing has been stored: the last moment to refuse the list. */
+  readonly begin: (columns: readonly string[]) => void;
+  /** A part is in the ledger; `fresh` tells what it added. */
+  readonly stored: (part: IntakePart, fresh: { batches: number; refused: readonly RefusedRow[] }) => void;
+}
+
+/**
+ * A sink that stores what the ledger does not have yet. Intake gives the same batches and refused rows for the same
+ * bytes, so an interrupted list is read again from the start, and the first `batchesTaken` batches and `refusedTaken`
+ * refused rows are compared instead of stored.
+ */
+export class LedgerSink implements IntakeSink {
+  readonly #ledger: Ledger;
+  readonly #campaign: CampaignRecord;
+  readonly #clock: Clock;
+  readonly #hooks: TakeInHooks;
+  #batches = 0;
+  #refused = 0;
+
+  constructor(ledger: Ledger, campaign: CampaignRecord, clock: Clock, hooks: TakeInHooks) {
+    this.#ledger = ledger;
+    this.#campaign = campaign;
+    this.#clock = clock;
+    this.#hooks = hooks;
+  }
+
+  begin(columns: readonly string[]): Promise<void> {
+    this.#hooks.begin(columns);
+    return Promise.resolve();
+  }
+
+  async store(part: IntakePart): Promise<void> {
+    const batches: NewBatch[] = [];
+    for (const batch of part.batches) {
+      if (this.#batches < this.#campaign.batchesTaken) await this.#compareBatch(batch);
+      else batches.push(batch);
+      this.#batches += 1;
+    }
+    const refused: RefusedRow[] = [];
+    for (const row of part.refused) {
+      if (this.#refused < this.#campaign.refusedTaken) await this.#compareRefused(row);
+      else refused.push(row);
+      this.#refused += 1;
+    }
+    if (part.rows >= this.#campaign.rows) {
+      await this.#ledger.storeIntake(this.#campaign.id, { ...part, batches, refused }, this.#clock.now());
+    }
+    this.#hooks.stored(part, { batches: batches.length, refused });
+  }
+
+  async #compareBatch(batch: NewBatch): Promise<void> {
+    const stored = await this.#ledger.readIntakeBatch(this.#campaign.id, this.#batches);
+    if (stored !== undefined && Buffer.compare(stored, batch.payload) === 0) return;
+    throw this.#changedList(batch.firstRow, batch.lastRow);
+  }
+
+  async #compareRefused(row: RefusedRow): Promise<void> {
+    const stored = await this.#ledger.readRefusedRow(this.#campaign.id, this.#refused);
+    if (stored !== row.row) throw this.#changedList(row.row, row.row);
+  }
+
+  #changedList(firstRow: number, lastRow: number): PosthasteError {
+    return changedList(this.#campaign.name, `rows ${firstRow} to ${lastRow} differ`);
+  }
+}
+
+/** The error for a list that is not the one a campaign was begun with. */
+export function changedList(campaign: string, detail: string): PosthasteError {
+  return new PosthasteError({
+    code: 'ERR_LIST_CHANGED',
+    message: `campaign "${campaign}" was begun with another list: ${detail}`,
+    hint: 'give the list that it was begun with, or give the campaign another name for another list',
+    exitCode: ExitCode.dataError,
+  });
+}

@@ -1,0 +1,105 @@
+// The threads: the one place that knows piscina.
+import { threadId } from 'node:worker_threads';
+import { Piscina } from 'piscina';
+import { attachLimiter } from '../schedule/limiter.ts';
+import {
+  controlLength,
+  controlSlot,
+  gaugeCount,
+  gaugeSlot,
+  type BatchReport,
+  type BatchTask,
+  type WorkerSetup,
+} from '../worker/contract.ts';
+
+/** Batches that a thread has at once: while one is being finished, the other keeps the sessions busy. */
+export const batchesPerThread = 2;
+
+/** What the threads are doing, summed over them; for one relay. */
+export interface RelayGauges {
+  readonly sessionsOpen: number;
+  readonly sessionsBusy: number;
+  readonly permitWaitMs: number;
+  readonly activeMs: number;
+}
+
+export interface WorkerPool {
+  readonly threads: number;
+  /** How many batches the threads take at once. */
+  readonly capacity: number;
+  /** Rejects only when a thread died or on a bug of ours. */
+  run(task: BatchTask): Promise<BatchReport>;
+  /** drain: nothing new, finish what is in flight. now: at once. */
+  stop(how: 'drain' | 'now'): void;
+  gauges(relay: number): RelayGauges;
+  /** QUIT on every session, then ends the threads. */
+  close(): Promise<void>;
+}
+
+/** Starts `setup.threads` threads. They live until `close`. */
+export function openWorkerPool(setup: Pick<WorkerSetup, 'relays' | 'threads' | 'limiter'>): WorkerPool {
+  const { threads, relays } = setup;
+  const control = new SharedArrayBuffer(controlLength * Int32Array.BYTES_PER_ELEMENT);
+  const gauges = new SharedArrayBuffer(threads * relays.length * gaugeCount * Float64Array.BYTES_PER_ELEMENT);
+  const workerData: WorkerSetup = { ...setup, control, gauges };
+  const limiter = attachLimiter(setup.limiter);
+  const piscina = new Piscina({
+    filename: new URL(`../worker/entry${extension()}`, import.meta.url).href,
+    // 'sync', the default, blocks a thread's event loop between tasks: its sockets would be deaf.
+    atomics: 'disabled',
+    minThreads: threads,
+    maxThreads: threads,
+    concurrentTasksPerWorker: batchesPerThread,
+    recordTiming: false,
+    workerData,
+  });
+  return {
+    threads,
+    capacity: threads * batchesPerThread,
+    run: async (task) => {
+      try {
+        const report: BatchReport = await piscina.run(task, { name: 'runBatch' });
+        return report;
+      } catch (error) {
+        // A thread that died inside the limiter would keep everybody else out of it.
+        limiter.releaseDead(
+          (id) => id === threadId || piscina.threads.some((thread) => thread.threadId === id),
+        );
+        throw error;
+      }
+    },
+    stop: (how) => void Atomics.store(new Int32Array(control), controlSlot.stop, how === 'drain' ? 1 : 2),
+    gauges: (relay) => sumGauges(new Float64Array(gauges), threads, relays.length, relay),
+    close: () => closeThreads(piscina, threads),
+  };
+}
+
+/** `.ts` in a clone, `.js` in a build: a worker's URL is not rewritten by the compiler. */
+function extension(): string {
+  return import.meta.filename.endsWith('.ts') ? '.ts' : '.js';
+}
+
+function sumGauges(gauges: Float64Array, threads: number, relays: number, relay: number): RelayGauges {
+  const sum = (slot: number): number => {
+    let total = 0;
+    for (let thread = 0; thread < threads; thread += 1) {
+      total += gauges[(thread * relays + relay) * gaugeCount + slot] ?? 0;
+    }
+    return total;
+  };
+  return {
+    sessionsOpen: sum(gaugeSlot.sessionsOpen),
+    sessionsBusy: sum(gaugeSlot.sessionsBusy),
+    permitWaitMs: sum(gaugeSlot.permitWaitMs),
+    activeMs: sum(gaugeSlot.activeMs),
+  };
+}
+
+/** One task a thread says the goodbyes; a thread that is told twice has nothing left to close. */
+async function closeThreads(piscina: Piscina, threads: number): Promise<void> {
+  const goodbyes = Array.from({ length: threads * batchesPerThread }, () =>
+    piscina.run(undefined, { name: 'closeSessions' }),
+  );
+  await Promise.allSettled(goodbyes);
+  await piscina.destroy();
+}

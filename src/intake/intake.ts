@@ -1,0 +1,261 @@
+// Turns a list into batches of recipients, with every row accounted for.
+import { createHash } from 'node:crypto';
+import { setImmediate as yieldToEventLoop } from 'node:timers/promises';
+import { makeDecoder, type CharsetDecoder } from './charset.ts';
+import { chooseAddressColumn, type Delimiter } from './columns.ts';
+import { CsvReader } from './csv.ts';
+import { AddressIndex } from './dedupe.ts';
+import { NdjsonReader } from './ndjson.ts';
+import { maxRowChars, type RawRow, type RowReader } from './row.ts';
+import { chunkBytes, type ListSource } from './source.ts';
+import { ExitCode, PosthasteError } from '../base/error.ts';
+import { parseAddress } from '../mail/address.ts';
+import { packRecipients } from '../mail/batch.ts';
+import type { Recipient, RefusedRow } from '../mail/recipient.ts';
+
+/** How a list is to be read. */
+export interface ListOptions {
+  /** The column with the address. Absent: the only one that is named like an address. */
+  readonly addressColumn?: string | undefined;
+  /** Absent: NDJSON where the first character that is no white space is "{". */
+  readonly format?: 'csv' | 'ndjson' | undefined;
+  /** Absent: decided from the header line. */
+  readonly delimiter?: Delimiter | undefined;
+  /** A WHATWG label. Absent: utf-8. */
+  readonly charset?: string | undefined;
+  /** Recipients of a batch; a batch ends earlier when its rows come to more than 1 MiB of text. */
+  readonly batchRows: number;
+}
+
+/** A batch that is not yet stored. */
+export interface NewBatch {
+  readonly recipientCount: number;
+  /** Rows of the first and the last recipient; refused rows may lie between. */
+  readonly firstRow: number;
+  readonly lastRow: number;
+  /** What `packRecipients` made. */
+  readonly payload: Uint8Array;
+  /** Always '' here: lanes are given later. */
+  readonly lane: string;
+}
+
+/** A piece of the work, to be stored at once. */
+export interface IntakePart {
+  readonly batches: readonly NewBatch[];
+  readonly refused: readonly RefusedRow[];
+  /** Data rows read so far, in total. Their recipients may still wait for their batch to fill. */
+  readonly rows: number;
+  /** The columns so far: of NDJSON, later parts may add some at the end. */
+  readonly columns: readonly string[];
+}
+
+/** Who stores what intake makes. Intake waits for both. */
+export interface IntakeSink {
+  /** Once, before the first part; never for a list without rows. */
+  begin(columns: readonly string[]): Promise<void>;
+  store(part: IntakePart): Promise<void>;
+}
+
+/** What a list came to: `rows` is `recipients + invalid + duplicate`. */
+export interface IntakeResult {
+  readonly rows: number;
+  readonly recipients: number;
+  readonly invalid: number;
+  readonly duplicate: number;
+  readonly columns: readonly string[];
+  /** SHA-256 of the decompressed bytes in hex. */
+  readonly digest: string;
+}
+
+const partRows = 2000;
+const partChars = 1_048_576;
+const batchChars = 1_048_576;
+/** Rows between two turns of the event loop: 3 ms at 300,000 rows a second. */
+const turnRows = 1000;
+
+/**
+ * Takes a list in. The sequence of batches and the sequence of refused rows are functions of the list's bytes and the
+ * options, never of chunks or time, so an intake that was cut short starts over and its caller skips what it has; only
+ * the cuts between parts differ. Memory does not grow with the list but for 16 bytes an address (see `AddressIndex`).
+ * @throws PosthasteError ERR_LIST_… when the list as a whole cannot be used, what `sink` throws, and `signal`'s reason.
+ */
+export async function takeIn(
+  source: Pick<ListSource, 'name' | typeof Symbol.asyncIterator>,
+  options: ListOptions,
+  sink: IntakeSink,
+  signal?: AbortSignal,
+): Promise<IntakeResult> {
+  signal?.throwIfAborted();
+  const intake = new Intake(source.name, options, sink);
+  const hash = createHash('sha256');
+  for await (const chunk of source) {
+    for (let start = 0; start < chunk.length; start += chunkBytes) {
+      const piece = chunk.subarray(start, start + chunkBytes);
+      hash.update(piece);
+      await intake.takeBytes(piece);
+      await yieldToEventLoop();
+      signal?.throwIfAborted();
+    }
+  }
+  return { ...(await intake.finish()), digest: hash.digest('hex') };
+}
+
+/** One intake under way: the batch that fills, the part that waits to be stored, and the counts. */
+class Intake {
+  readonly #name: string;
+  readonly #options: ListOptions;
+  readonly #sink: IntakeSink;
+  readonly #decoder: CharsetDecoder;
+  readonly #seen = new AddressIndex();
+  #reader: RowReader | undefined;
+  /** Text before it is known what the list is. */
+  #head = '';
+  /** -1 until the columns are known. */
+  #addressIndex = -1;
+  #recipients: Recipient[] = [];
+  #recipientChars = 0;
+  #batches: NewBatch[] = [];
+  #refused: RefusedRow[] = [];
+  #storedRows = 0;
+  #unstoredChars = 0;
+  readonly #counts = { rows: 0, recipients: 0, invalid: 0, duplicate: 0 };
+
+  constructor(name: string, options: ListOptions, sink: IntakeSink) {
+    this.#name = name;
+    this.#options = options;
+    this.#sink = sink;
+    this.#decoder = makeDecoder(options.charset ?? 'utf-8', name);
+  }
+
+  async takeBytes(bytes: Uint8Array): Promise<void> {
+    await this.#takeText(this.#decoder.decode(bytes));
+  }
+
+  async finish(): Promise<Omit<IntakeResult, 'digest'>> {
+    await this.#takeText(this.#decoder.end());
+    this.#reader?.end();
+    if (this.#reader !== undefined) await this.#takeRows(this.#reader);
+    if (this.#counts.rows === 0) throw this.#emptyError();
+    this.#cutBatch();
+    await this.#storePart();
+    return { ...this.#counts, columns: this.#reader?.columns ?? [] };
+  }
+
+  async #takeText(text: string): Promise<void> {
+    if (text === '') return;
+    this.#unstoredChars += text.length;
+    if (this.#reader !== undefined) {
+      this.#reader.push(text);
+      return this.#takeRows(this.#reader);
+    }
+    this.#head += text;
+    this.#reader = this.#chooseReader(this.#head);
+    if (this.#reader === undefined) return;
+    this.#reader.push(this.#head);
+    this.#head = '';
+    await this.#takeRows(this.#reader);
+  }
+
+  /** The reader for the list's format; undefined where there is only white space so far. */
+  #chooseReader(head: string): RowReader | undefined {
+    const { format, delimiter } = this.#options;
+    const { charset } = this.#decoder;
+    const first = head.trimStart().charAt(0);
+    if (format === undefined && first === '') {
+      if (head.length > maxRowChars) throw this.#emptyError();
+      return undefined;
+    }
+    if (format === undefined && first === '[') throw this.#arrayError();
+    if (format === 'ndjson' || (format === undefined && first === '{')) return new NdjsonReader(charset);
+    return new CsvReader({ name: this.#name, charset, delimiter });
+  }
+
+  async #takeRows(reader: RowReader): Promise<void> {
+    for (let row = reader.next(); row !== undefined; row = reader.next()) {
+      if (this.#addressIndex < 0 && reader.columns.length > 0) {
+        this.#addressIndex = chooseAddressColumn(reader.columns, this.#options.addressColumn, this.#name);
+      }
+      if (this.#counts.rows === 0) await this.#sink.begin(reader.columns);
+      this.#takeRow(row);
+      if (this.#counts.rows - this.#storedRows >= partRows) await this.#storePart();
+      if (this.#counts.rows % turnRows === 0) await yieldToEventLoop();
+    }
+    if (this.#unstoredChars >= partChars) await this.#storePart();
+  }
+
+  #takeRow(row: RawRow): void {
+    this.#counts.rows += 1;
+    if (row.flaw !== '') return this.#refuse(row, 'invalid', row.flaw);
+    const cell = row.cells[this.#addressIndex] ?? '';
+    if (typeof cell !== 'string') {
+      const found = typeof cell === 'object' ? 'a nested value' : `a ${typeof cell}`;
+      return this.#refuse(row, 'invalid', `address is ${found}, expected text`);
+    }
+    const parsed = parseAddress(cell);
+    if (parsed.kind === 'invalid') return this.#refuse(row, 'invalid', parsed.reason);
+    const earlierLine = this.#seen.add(parsed.address, row.line);
+    if (earlierLine > 0) return this.#refuse(row, 'duplicate', `same address as line ${earlierLine}`);
+    this.#counts.recipients += 1;
+    this.#recipients.push({
+      row: this.#counts.rows,
+      line: row.line,
+      address: parsed.address,
+      cells: row.cells,
+    });
+    this.#recipientChars += row.sizeChars;
+    if (this.#recipients.length >= this.#options.batchRows || this.#recipientChars > batchChars)
+      this.#cutBatch();
+  }
+
+  #refuse(row: RawRow, fate: 'invalid' | 'duplicate', reason: string): void {
+    this.#counts[fate] += 1;
+    this.#refused.push({ row: this.#counts.rows, line: row.line, fate, reason, cells: row.cells });
+  }
+
+  #cutBatch(): void {
+    const recipients = this.#recipients;
+    const [first, last] = [recipients[0], recipients.at(-1)];
+    if (first === undefined || last === undefined) return;
+    const payload = packRecipients(recipients);
+    this.#batches.push({
+      recipientCount: recipients.length,
+      firstRow: first.row,
+      lastRow: last.row,
+      payload,
+      lane: '',
+    });
+    this.#recipients = [];
+    this.#recipientChars = 0;
+  }
+
+  async #storePart(): Promise<void> {
+    this.#storedRows = this.#counts.rows;
+    this.#unstoredChars = 0;
+    const [batches, refused] = [this.#batches, this.#refused];
+    const columns = this.#reader?.columns ?? [];
+    this.#batches = [];
+    this.#refused = [];
+    if (this.#counts.rows > 0) await this.#sink.store({ batches, refused, rows: this.#counts.rows, columns });
+  }
+
+  #emptyError(): PosthasteError {
+    const hasHeader = (this.#reader?.columns.length ?? 0) > 0;
+    return new PosthasteError({
+      code: 'ERR_LIST_EMPTY',
+      message: `The list ${this.#name} ${hasHeader ? 'has a header and no rows' : 'is empty'}; at least one recipient was expected.`,
+      hint: 'Check the program that wrote the list.',
+      where: this.#name,
+      exitCode: ExitCode.dataError,
+    });
+  }
+
+  #arrayError(): PosthasteError {
+    return new PosthasteError({
+      code: 'ERR_LIST_FORMAT',
+      message: `The list ${this.#name} begins with "[" like a JSON array; CSV or one JSON object a line was expected.`,
+      hint: "Turn the array into lines: jq -c '.[]'. If it is CSV, say so: list.format.",
+      where: `${this.#name}:1:1`,
+      exitCode: ExitCode.dataError,
+    });
+  }
+}

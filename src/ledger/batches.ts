@@ -1,0 +1,163 @@
+// Pending batches: stored whole, claimed in memory, gone when they are settled.
+import type { StatementSync } from 'node:sqlite';
+import { invariant } from '../base/invariant.ts';
+import type { LedgerFile } from './file.ts';
+import type { PendingSummary, StoredBatch, Successor } from './ledger.ts';
+import { bytesOf, integerOf, optionalIntegerOf, textOf, type SqlRow } from './reader.ts';
+
+/** What settling checks a batch by. */
+export interface PendingBatch {
+  readonly id: number;
+  readonly campaignId: number;
+  readonly recipientCount: number;
+  readonly firstRow: number;
+  readonly lastRow: number;
+  readonly fromIntake: boolean;
+}
+
+/** The tables `batch` and `payload`, and the claims of this process. */
+export class BatchTable {
+  /** Ids of claimed batches. Bounded by what the workers hold at one time. */
+  readonly #claimed = new Set<number>();
+  readonly #insert: StatementSync;
+  readonly #insertPayload: StatementSync;
+  readonly #due: StatementSync;
+  readonly #next: StatementSync;
+  readonly #whole: StatementSync;
+  readonly #facts: StatementSync;
+  readonly #payload: StatementSync;
+  readonly #sums: StatementSync;
+  readonly #ids: StatementSync;
+  readonly #delete: StatementSync;
+  readonly #deletePayload: StatementSync;
+
+  constructor(file: LedgerFile) {
+    this.#insert = file.prepare(`
+      INSERT INTO batch (campaign_id, attempt, born_at, due_at, lane, recipient_count, first_row, last_row, from_intake)
+      VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`);
+    this.#insertPayload = file.prepare('INSERT INTO payload (batch_id, bytes) VALUES (?, ?)');
+    this.#due = file.prepare(
+      'SELECT id FROM batch WHERE campaign_id = ? AND due_at <= ? ORDER BY due_at, id LIMIT ?',
+    );
+    this.#next = file.prepare(
+      'SELECT id, due_at FROM batch WHERE campaign_id = ? ORDER BY due_at, id LIMIT ?',
+    );
+    this.#whole = file.prepare('SELECT * FROM batch JOIN payload ON batch_id = id WHERE id = ?');
+    this.#facts = file.prepare(
+      'SELECT id, campaign_id, recipient_count, first_row, last_row, from_intake FROM batch WHERE id = ?',
+    );
+    this.#payload = file.prepare('SELECT bytes FROM payload WHERE batch_id = ?');
+    this.#sums = file.prepare(`
+      SELECT count(*) AS batches, total(recipient_count) AS recipients, min(due_at) AS oldest_due_at
+      FROM batch WHERE campaign_id = ?`);
+    this.#ids = file.prepare('SELECT id FROM batch WHERE campaign_id = ? ORDER BY due_at, id');
+    this.#delete = file.prepare('DELETE FROM batch WHERE id = ?');
+    this.#deletePayload = file.prepare('DELETE FROM payload WHERE batch_id = ?');
+  }
+
+  /** Stores a batch as pending and returns its id. Inside a transaction. */
+  insert(campaignId: number, batch: Successor, fromIntake: boolean): number {
+    const { attempt, bornAt, dueAt, lane, recipientCount, firstRow, lastRow } = batch;
+    invariant(
+      recipientCount > 0 && firstRow <= lastRow,
+      `a batch of ${recipientCount} rows was to be stored`,
+    );
+    const { lastInsertRowid } = this.#insert.run(
+      campaignId,
+      attempt,
+      bornAt,
+      dueAt,
+      lane,
+      recipientCount,
+      firstRow,
+      lastRow,
+      fromIntake ? 1 : 0,
+    );
+    this.#insertPayload.run(lastInsertRowid, batch.payload);
+    return Number(lastInsertRowid);
+  }
+
+  /** Takes a batch out of the pending ones, with its payload unless the results need it. Inside a transaction. */
+  remove(batch: PendingBatch): void {
+    this.#delete.run(batch.id);
+    if (!batch.fromIntake) this.#deletePayload.run(batch.id);
+  }
+
+  /** The facts of a pending batch, or undefined where none has this id. */
+  find(id: number): PendingBatch | undefined {
+    const row = this.#facts.get(id);
+    if (row === undefined) return undefined;
+    return {
+      id,
+      campaignId: integerOf(row, 'campaign_id'),
+      recipientCount: integerOf(row, 'recipient_count'),
+      firstRow: integerOf(row, 'first_row'),
+      lastRow: integerOf(row, 'last_row'),
+      fromIntake: integerOf(row, 'from_intake') === 1,
+    };
+  }
+
+  claimDue(campaignId: number, now: number, limit: number): StoredBatch[] {
+    // At most `claimed.size` of these are claimed, so this many are enough.
+    const due = this.#due.all(campaignId, now, this.#claimed.size + limit);
+    const free = due.map((row) => integerOf(row, 'id')).filter((id) => !this.#claimed.has(id));
+    const batches = free.slice(0, limit).map((id) => this.get(id));
+    for (const batch of batches) this.#claimed.add(batch.id);
+    return batches;
+  }
+
+  release(ids: readonly number[]): void {
+    for (const id of ids) this.#claimed.delete(id);
+  }
+
+  nextDueAt(campaignId: number): number | undefined {
+    const rows = this.#next.all(campaignId, this.#claimed.size + 1);
+    const next = rows.find((row) => !this.#claimed.has(integerOf(row, 'id')));
+    return next === undefined ? undefined : integerOf(next, 'due_at');
+  }
+
+  /** Sums over one index entry per pending batch: 20,000 for ten million rows. */
+  pending(campaignId: number): PendingSummary {
+    const row = this.#sums.get(campaignId);
+    invariant(row !== undefined, 'a sum without a row');
+    return {
+      batches: integerOf(row, 'batches'),
+      recipients: integerOf(row, 'recipients'),
+      oldestDueAt: optionalIntegerOf(row, 'oldest_due_at'),
+      nextDueAt: this.nextDueAt(campaignId),
+    };
+  }
+
+  /** The ids of all pending batches of a campaign. */
+  pendingIds(campaignId: number): number[] {
+    return this.#ids.all(campaignId).map((row) => integerOf(row, 'id'));
+  }
+
+  /** A pending batch, whole. */
+  get(id: number): StoredBatch {
+    const row = this.#whole.get(id);
+    invariant(row !== undefined, `there is no pending batch ${id} with a payload`);
+    return readBatch(row);
+  }
+
+  payload(id: number): Uint8Array {
+    const row = this.#payload.get(id);
+    invariant(row !== undefined, `there is no payload of batch ${id}`);
+    return bytesOf(row, 'bytes');
+  }
+}
+
+function readBatch(row: SqlRow): StoredBatch {
+  return {
+    id: integerOf(row, 'id'),
+    campaignId: integerOf(row, 'campaign_id'),
+    attempt: integerOf(row, 'attempt'),
+    bornAt: integerOf(row, 'born_at'),
+    dueAt: integerOf(row, 'due_at'),
+    lane: textOf(row, 'lane'),
+    recipientCount: integerOf(row, 'recipient_count'),
+    firstRow: integerOf(row, 'first_row'),
+    lastRow: integerOf(row, 'last_row'),
+    payload: bytesOf(row, 'bytes'),
+  };
+}

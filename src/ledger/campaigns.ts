@@ -1,0 +1,119 @@
+// Campaigns in the ledger: their records, and the sums that are kept and never recounted.
+import type { StatementSync } from 'node:sqlite';
+import { ExitCode, PosthasteError } from '../base/error.ts';
+import { invariant } from '../base/invariant.ts';
+import { emptyTally, fates, type Tally } from '../mail/outcome.ts';
+import type { LedgerFile } from './file.ts';
+import { maxCampaignId } from './key.ts';
+import type { CampaignRecord, CompletedIntake, NewCampaign } from './ledger.ts';
+import { fateOf, integerOf, namesOf, optionalIntegerOf, textOf, type SqlRow } from './reader.ts';
+
+/** The tables `campaign` and `tally`. Methods that change something run inside a transaction of the caller. */
+export class CampaignTable {
+  readonly #byName: StatementSync;
+  readonly #byId: StatementSync;
+  readonly #all: StatementSync;
+  readonly #insert: StatementSync;
+  readonly #tally: StatementSync;
+  readonly #addTally: StatementSync;
+  readonly #addIntake: StatementSync;
+  readonly #complete: StatementSync;
+  readonly #finish: StatementSync;
+
+  constructor(file: LedgerFile) {
+    this.#byName = file.prepare('SELECT * FROM campaign WHERE name = ?');
+    this.#byId = file.prepare('SELECT * FROM campaign WHERE id = ?');
+    this.#all = file.prepare('SELECT * FROM campaign ORDER BY id');
+    this.#insert = file.prepare(`
+      INSERT INTO campaign (name, plan_digest, created_at, intake, columns, list_digest, batches_taken, refused_taken, row_count)
+      VALUES (?, ?, ?, 'open', '[]', '', 0, 0, 0)`);
+    this.#tally = file.prepare('SELECT fate, row_count FROM tally WHERE campaign_id = ?');
+    this.#addTally = file.prepare(`
+      INSERT INTO tally (campaign_id, fate, row_count) VALUES (?, ?, ?)
+      ON CONFLICT DO UPDATE SET row_count = row_count + excluded.row_count`);
+    // A re-run of intake cuts its parts elsewhere, so it may come with fewer rows than are stored.
+    this.#addIntake = file.prepare(`
+      UPDATE campaign SET batches_taken = batches_taken + ?, refused_taken = refused_taken + ?,
+        row_count = max(row_count, ?), columns = ? WHERE id = ?`);
+    this.#complete = file.prepare(`
+      UPDATE campaign SET intake = 'complete', row_count = ?, list_digest = ?, columns = ? WHERE id = ?`);
+    this.#finish = file.prepare('UPDATE campaign SET finished_at = ? WHERE id = ? AND finished_at IS NULL');
+  }
+
+  find(name: string): CampaignRecord | undefined {
+    const row = this.#byName.get(name);
+    return row === undefined ? undefined : this.#read(row);
+  }
+
+  list(): CampaignRecord[] {
+    return this.#all.all().map((row) => this.#read(row));
+  }
+
+  /** The record of a campaign that must exist. */
+  get(id: number): CampaignRecord {
+    const row = this.#byId.get(id);
+    invariant(row !== undefined, `there is no campaign ${id} in the ledger`);
+    return this.#read(row);
+  }
+
+  create(fresh: NewCampaign): CampaignRecord {
+    invariant(this.find(fresh.name) === undefined, `campaign ${fresh.name} is in the ledger already`);
+    const id = Number(this.#insert.run(fresh.name, fresh.planDigest, fresh.createdAt).lastInsertRowid);
+    if (id > maxCampaignId) throw makeCampaignsExhausted();
+    return this.get(id);
+  }
+
+  addTally(id: number, tally: Tally): void {
+    for (const fate of fates) {
+      if (tally[fate] > 0) this.#addTally.run(id, fate, tally[fate]);
+    }
+  }
+
+  addIntake(
+    id: number,
+    taken: { batches: number; refused: number; rows: number; columns: readonly string[] },
+  ): void {
+    this.#addIntake.run(taken.batches, taken.refused, taken.rows, JSON.stringify(taken.columns), id);
+  }
+
+  complete(id: number, done: CompletedIntake): void {
+    this.#complete.run(done.rows, done.listDigest, JSON.stringify(done.columns), id);
+  }
+
+  finish(id: number, now: number): void {
+    this.#finish.run(now, id);
+  }
+
+  #read(row: SqlRow): CampaignRecord {
+    const id = integerOf(row, 'id');
+    return {
+      id,
+      name: textOf(row, 'name'),
+      planDigest: textOf(row, 'plan_digest'),
+      createdAt: integerOf(row, 'created_at'),
+      intake: textOf(row, 'intake') === 'complete' ? 'complete' : 'open',
+      columns: namesOf(row, 'columns'),
+      listDigest: textOf(row, 'list_digest'),
+      batchesTaken: integerOf(row, 'batches_taken'),
+      refusedTaken: integerOf(row, 'refused_taken'),
+      rows: integerOf(row, 'row_count'),
+      tally: this.#readTally(id),
+      finishedAt: optionalIntegerOf(row, 'finished_at'),
+    };
+  }
+
+  #readTally(id: number): Tally {
+    const tally = emptyTally();
+    for (const row of this.#tally.all(id)) tally[fateOf(row, 'fate')] = integerOf(row, 'row_count');
+    return tally;
+  }
+}
+
+function makeCampaignsExhausted(): PosthasteError {
+  return new PosthasteError({
+    code: 'ERR_STATE_CAMPAIGNS_EXHAUSTED',
+    message: `the state directory has held ${maxCampaignId} campaigns, and there is no number left for another`,
+    hint: 'Use a new state directory for new campaigns.',
+    exitCode: ExitCode.config,
+  });
+}

@@ -1,0 +1,167 @@
+// The ledger's contract: what was promised and what happened, as plain data behind asynchronous calls.
+import type { Batch } from '../mail/batch.ts';
+import type { Deferral, Delivery } from '../mail/delivery.ts';
+import type { Tally } from '../mail/outcome.ts';
+import type { Cell, RefusedRow } from '../mail/recipient.ts';
+
+/** A campaign as the ledger knows it. Instants are in ms since the epoch. */
+export interface CampaignRecord {
+  /** 1 to 2^20 − 1. */
+  readonly id: number;
+  readonly name: string;
+  /** Digest of the campaign file and all that it names, to tell a changed one from the same. */
+  readonly planDigest: string;
+  readonly createdAt: number;
+  /** `complete` once the whole list is stored. */
+  readonly intake: 'open' | 'complete';
+  /** The list's columns, in the order of the recipients' cells; empty until intake has stored something. */
+  readonly columns: readonly string[];
+  /** Digest of the list; empty until intake is complete. */
+  readonly listDigest: string;
+  /** How many batches intake has stored. */
+  readonly batchesTaken: number;
+  /** How many refused rows intake has stored. */
+  readonly refusedTaken: number;
+  /** Rows that intake has read from the list; all of them once it is complete. */
+  readonly rows: number;
+  /** How many rows have met each fate. */
+  readonly tally: Tally;
+  readonly finishedAt: number | undefined;
+}
+
+/** A campaign to be created. */
+export type NewCampaign = Pick<CampaignRecord, 'name' | 'planDigest' | 'createdAt'>;
+
+/** What is known of a list once it is read to its end. */
+export type CompletedIntake = Pick<CampaignRecord, 'rows' | 'listDigest' | 'columns'>;
+
+/** A batch to be stored. Rows are the list's; several batches may interleave between their first and last rows. */
+export interface NewBatch {
+  readonly recipientCount: number;
+  readonly firstRow: number;
+  readonly lastRow: number;
+  /** The recipients, as `packRecipients` makes them, in ascending order of rows. */
+  readonly payload: Uint8Array;
+  readonly lane: string;
+}
+
+/** What is left of a batch when it is settled, to be tried later. */
+export interface Successor extends NewBatch {
+  readonly attempt: number;
+  readonly bornAt: number;
+  readonly dueAt: number;
+}
+
+/** A pending batch. Its payload has a buffer of its own, so it may be transferred to a thread. */
+export interface StoredBatch extends Batch {
+  readonly dueAt: number;
+  readonly lane: string;
+  readonly firstRow: number;
+  readonly lastRow: number;
+}
+
+/** A stretch of a list. Its refused rows come in ascending order, over all parts of a campaign. */
+export interface IntakePart {
+  readonly batches: readonly NewBatch[];
+  readonly refused: readonly RefusedRow[];
+  /** Rows read from the list so far, in total; never smaller than a row of this part. */
+  readonly rows: number;
+  readonly columns: readonly string[];
+}
+
+/** What one batch came to. Deliveries and the successors' recipients together are the batch's recipients. */
+export interface Settlement {
+  readonly campaignId: number;
+  readonly batchId: number;
+  readonly deliveries: readonly Delivery[];
+  /** The 4yz replies that were not the end, at most one per recipient; those rows are in a successor. */
+  readonly deferrals: readonly Deferral[];
+  readonly successors: readonly Successor[];
+}
+
+/** What is still to be done for a campaign. */
+export interface PendingSummary {
+  readonly batches: number;
+  readonly recipients: number;
+  /** Of all pending batches. */
+  readonly oldestDueAt: number | undefined;
+  /** Of those that this process has not claimed. */
+  readonly nextDueAt: number | undefined;
+}
+
+/** A row of the list with what happened to it. */
+export interface ResultRow {
+  readonly row: number;
+  readonly line: number;
+  readonly cells: readonly Cell[];
+  /** Undefined for rows that intake refused. */
+  readonly address: string | undefined;
+  /** Undefined while the row is pending. */
+  readonly delivery: Delivery | undefined;
+  readonly deferralCount: number;
+  readonly lastDeferral: Deferral | undefined;
+}
+
+/** A number that is not what it must be; `subject` names it for people. */
+export interface AuditDifference {
+  readonly subject: string;
+  readonly expected: number;
+  readonly found: number;
+}
+
+/** A recount of a campaign from its rows. It adds up when `differences` is empty. */
+export interface CampaignAudit {
+  readonly rows: number;
+  readonly tally: Tally;
+  readonly pendingRecipients: number;
+  readonly differences: readonly AuditDifference[];
+}
+
+/**
+ * The durable truth. Every call is one transaction: it happens wholly or, when it throws, not at all, and the ledger stays
+ * usable. Trouble with the disk is a PosthasteError with exit code 74 (`ERR_STATE_FULL`, `ERR_STATE_IO`, …); a broken promise of
+ * the caller is a plain Error that begins with "bug:".
+ */
+export interface Ledger {
+  findCampaign(name: string): Promise<CampaignRecord | undefined>;
+  /** The name must be new. Throws ERR_STATE_CAMPAIGNS_EXHAUSTED after 2^20 − 1 campaigns. */
+  createCampaign(fresh: NewCampaign): Promise<CampaignRecord>;
+  /** All campaigns, oldest first. */
+  listCampaigns(): Promise<CampaignRecord[]>;
+
+  /** Stores a part of the list: batches as pending, due now; refused rows with their deliveries. Throws ERR_LIST_TOO_LONG. */
+  storeIntake(campaignId: number, part: IntakePart, now: number): Promise<void>;
+  /** The payload of the n-th batch that intake stored (from 0), for a re-run of intake to compare with. */
+  readIntakeBatch(campaignId: number, n: number): Promise<Uint8Array | undefined>;
+  /** The row number of the n-th refused row that intake stored (from 0). */
+  readRefusedRow(campaignId: number, n: number): Promise<number | undefined>;
+  /** Every row of the list must be stored by now. */
+  completeIntake(campaignId: number, done: CompletedIntake): Promise<void>;
+
+  /**
+   * Up to `limit` due batches that are not claimed, oldest due first, then by id. They count as claimed until they are
+   * settled or released. Claims live in memory: a restart claims again.
+   */
+  claimDue(campaignId: number, now: number, limit: number): Promise<StoredBatch[]>;
+  release(batchIds: readonly number[]): Promise<void>;
+  /** When the next batch that is not claimed becomes due, or became so. */
+  nextDueAt(campaignId: number): Promise<number | undefined>;
+  pending(campaignId: number): Promise<PendingSummary>;
+  /** The payload of a batch that is pending or came from intake. */
+  readPayload(batchId: number): Promise<Uint8Array>;
+
+  /** Records what batches came to, all in one transaction. */
+  settle(settlements: readonly Settlement[]): Promise<void>;
+  /** Every row must have its fate by now. The first time counts. */
+  finishCampaign(campaignId: number, now: number): Promise<void>;
+
+  /**
+   * Every stored row in row order, as far as intake had come at the first step. A row's delivery is as of the moment when
+   * its page of rows is read. Memory grows with the batches that interleave at one row, not with the list.
+   */
+  readResults(campaignId: number): AsyncIterable<ResultRow>;
+  /** Recounts one consistent state. Blocks for about a second per ten million rows. */
+  auditCampaign(campaignId: number): Promise<CampaignAudit>;
+  /** Frees the state directory. Closing twice does nothing more. */
+  close(): Promise<void>;
+}

@@ -1,0 +1,143 @@
+// Opens the ledger: the file, its tables, and the contract in front of them.
+import { invariant } from '../base/invariant.ts';
+import { sumTally } from '../mail/outcome.ts';
+import { auditLedger } from './audit.ts';
+import { BatchTable } from './batches.ts';
+import { CampaignTable } from './campaigns.ts';
+import { DeliveryTable } from './deliveries.ts';
+import { LedgerFile } from './file.ts';
+import { IntakeStore } from './intake_store.ts';
+import type {
+  CampaignAudit,
+  CampaignRecord,
+  CompletedIntake,
+  IntakePart,
+  Ledger,
+  NewCampaign,
+  PendingSummary,
+  ResultRow,
+  Settlement,
+  StoredBatch,
+} from './ledger.ts';
+import { readResultRows } from './results.ts';
+import { settleBatch } from './settle.ts';
+
+/**
+ * Opens the ledger of a state directory, which is created where it is missing, and locks it for this process until `close`.
+ * Throws PosthasteErrors ERR_STATE_IN_USE (75), ERR_STATE_NEWER, ERR_STATE_UNKNOWN_FILE (78) and those of the disk (74).
+ */
+export async function openLedger(options: { directory: string }): Promise<Ledger> {
+  const file = new LedgerFile(options.directory);
+  try {
+    return file.read(() => new SqliteLedger(file));
+  } catch (error) {
+    file.close();
+    throw error;
+  }
+}
+
+interface LedgerTables {
+  readonly campaigns: CampaignTable;
+  readonly batches: BatchTable;
+  readonly deliveries: DeliveryTable;
+  readonly intake: IntakeStore;
+}
+
+/** Each method is one read or one transaction on the calling thread; asynchronous, so that another store can take its place. */
+class SqliteLedger implements Ledger {
+  readonly #file: LedgerFile;
+  readonly #tables: LedgerTables;
+
+  constructor(file: LedgerFile) {
+    this.#file = file;
+    const campaigns = new CampaignTable(file);
+    const batches = new BatchTable(file);
+    const deliveries = new DeliveryTable(file);
+    const intake = new IntakeStore(file, { campaigns, batches, deliveries });
+    this.#tables = { campaigns, batches, deliveries, intake };
+  }
+
+  async findCampaign(name: string): Promise<CampaignRecord | undefined> {
+    return this.#file.read(() => this.#tables.campaigns.find(name));
+  }
+
+  async createCampaign(fresh: NewCampaign): Promise<CampaignRecord> {
+    return this.#file.write(() => this.#tables.campaigns.create(fresh));
+  }
+
+  async listCampaigns(): Promise<CampaignRecord[]> {
+    return this.#file.read(() => this.#tables.campaigns.list());
+  }
+
+  async storeIntake(campaignId: number, part: IntakePart, now: number): Promise<void> {
+    this.#file.write(() => this.#tables.intake.store(campaignId, part, now));
+  }
+
+  async readIntakeBatch(campaignId: number, n: number): Promise<Uint8Array | undefined> {
+    return this.#file.read(() => {
+      const batchId = this.#tables.intake.findBatchId(campaignId, n);
+      return batchId === undefined ? undefined : this.#tables.batches.payload(batchId);
+    });
+  }
+
+  async readRefusedRow(campaignId: number, n: number): Promise<number | undefined> {
+    return this.#file.read(() => this.#tables.intake.findRefusedRow(campaignId, n));
+  }
+
+  async completeIntake(campaignId: number, done: CompletedIntake): Promise<void> {
+    this.#file.write(() => this.#tables.intake.complete(campaignId, done));
+  }
+
+  async claimDue(campaignId: number, now: number, limit: number): Promise<StoredBatch[]> {
+    return this.#file.read(() => this.#tables.batches.claimDue(campaignId, now, limit));
+  }
+
+  async release(batchIds: readonly number[]): Promise<void> {
+    this.#tables.batches.release(batchIds);
+  }
+
+  async nextDueAt(campaignId: number): Promise<number | undefined> {
+    return this.#file.read(() => this.#tables.batches.nextDueAt(campaignId));
+  }
+
+  async pending(campaignId: number): Promise<PendingSummary> {
+    return this.#file.read(() => this.#tables.batches.pending(campaignId));
+  }
+
+  async readPayload(batchId: number): Promise<Uint8Array> {
+    return this.#file.read(() => this.#tables.batches.payload(batchId));
+  }
+
+  async settle(settlements: readonly Settlement[]): Promise<void> {
+    this.#file.write(() => {
+      for (const one of settlements) settleBatch(this.#tables, one);
+    });
+    // Only now: had the transaction failed, the batches would still be ours to settle.
+    this.#tables.batches.release(settlements.map((one) => one.batchId));
+  }
+
+  async finishCampaign(campaignId: number, now: number): Promise<void> {
+    this.#file.write(() => {
+      const { intake, rows, tally } = this.#tables.campaigns.get(campaignId);
+      const finished = intake === 'complete' && sumTally(tally) === rows;
+      invariant(
+        finished,
+        `campaign ${campaignId} was to be finished with ${sumTally(tally)} of ${rows} fates`,
+      );
+      this.#tables.campaigns.finish(campaignId, now);
+    });
+  }
+
+  async *readResults(campaignId: number): AsyncGenerator<ResultRow, void, undefined> {
+    const { rows } = this.#file.read(() => this.#tables.campaigns.get(campaignId));
+    yield* readResultRows(this.#file, this.#tables, campaignId, rows);
+  }
+
+  async auditCampaign(campaignId: number): Promise<CampaignAudit> {
+    return this.#file.read(() => auditLedger(this.#tables, campaignId));
+  }
+
+  async close(): Promise<void> {
+    this.#file.read(() => this.#file.close());
+  }
+}

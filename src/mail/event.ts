@@ -1,0 +1,108 @@
+// Events: facts that are already durable, with the counts that metrics and a progress line make of them.
+import type { Outcome, OutcomeKind, Tally } from './outcome.ts';
+import type { Category, Stage, Verdict } from './verdict.ts';
+
+/** What is published, always after it has been committed. Counts are of this event alone, never running totals. */
+export type PosthasteEvent =
+  | CampaignStarted
+  | CampaignFinished
+  | IntakeProgressed
+  | BatchSettled
+  | RowsEnded
+  | RelayFailed
+  | RelayRecovered;
+
+/** A campaign begins, or goes on after a restart. `campaign` is its name, here and below. */
+interface CampaignStarted {
+  readonly kind: 'campaignStarted';
+  readonly campaign: string;
+}
+
+/** Every row has a fate. The tally is of the whole campaign, over all runs. */
+interface CampaignFinished {
+  readonly kind: 'campaignFinished';
+  readonly campaign: string;
+  readonly tally: Readonly<Tally>;
+}
+
+/** Rows were read and are in the ledger: `rows` in all, of which some ended as invalid or duplicate. */
+interface IntakeProgressed {
+  readonly kind: 'intakeProgressed';
+  readonly campaign: string;
+  readonly rows: number;
+  readonly invalid: number;
+  readonly duplicate: number;
+}
+
+/** The outcomes of one attempt at one batch are in the ledger. */
+export interface BatchSettled {
+  readonly kind: 'batchSettled';
+  readonly campaign: string;
+  readonly relay: string;
+  readonly outcomes: readonly OutcomeCount[];
+  /** The rows that ended with this attempt; deferred ones do not. */
+  readonly fates: Readonly<Partial<Tally>>;
+  /** Times from MAIL to the last reply: transactions in each bucket (not cumulative), the last one for the rest. */
+  readonly transactionCounts: readonly number[];
+  readonly transactionSumSeconds: number;
+}
+
+/** Rows ended without an attempt: cancelled, suppressed, or expired while they waited. */
+interface RowsEnded {
+  readonly kind: 'rowsEnded';
+  readonly campaign: string;
+  readonly fates: Readonly<Partial<Tally>>;
+}
+
+/** A relay can take nothing at the moment, and why. */
+interface RelayFailed {
+  readonly kind: 'relayFailed';
+  readonly relay: string;
+  readonly verdict: Verdict;
+}
+
+/** A relay that had failed takes messages again; the verdict is of the reply that showed it. */
+interface RelayRecovered {
+  readonly kind: 'relayRecovered';
+  readonly relay: string;
+  readonly verdict: Verdict;
+}
+
+/** How many outcomes of a batch were alike. */
+export interface OutcomeCount {
+  readonly kind: OutcomeKind;
+  readonly stage: Stage;
+  readonly category: Category;
+  /** First digit of the reply code; 0 where no reply was seen. */
+  readonly replyClass: number;
+  count: number;
+}
+
+/**
+ * Groups outcomes that are alike. Invariant: outcomes of a batch fall into a handful of groups, so a linear
+ * search is cheaper than a key made for each outcome.
+ */
+export function countOutcomes(outcomes: readonly Outcome[]): OutcomeCount[] {
+  const counts: OutcomeCount[] = [];
+  for (const outcome of outcomes) {
+    const known = findCount(counts, outcome);
+    if (known !== undefined) known.count += 1;
+    else counts.push(startCount(outcome));
+  }
+  return counts;
+}
+
+function findCount(counts: readonly OutcomeCount[], outcome: Outcome): OutcomeCount | undefined {
+  const { stage, category, replyCode } = outcome.verdict;
+  const replyClass = Math.floor(replyCode / 100);
+  for (const one of counts) {
+    const alike = one.kind === outcome.kind && one.category === category && one.stage === stage;
+    if (alike && one.replyClass === replyClass) return one;
+  }
+  return undefined;
+}
+
+function startCount(outcome: Outcome): OutcomeCount {
+  const { stage, category, replyCode } = outcome.verdict;
+  return { kind: outcome.kind, stage, category, replyClass: Math.floor(replyCode / 100), count: 1 };
+}

@@ -1,0 +1,28 @@
+// A reply: what a relay answers to one command (RFC 5321 §4.2), and its enhanced status (RFC 3463).
+
+export interface Reply {
+  /** The three digits of RFC 5321 §4.2.1, 200–599. */
+  readonly replyCode: number;
+  /** "4.7.1" where the text begins with one whose class agrees with the reply code (RFC 2034 §4). */
+  readonly enhancedStatus: string | undefined;
+  /** The text of all lines without reply codes, joined by LF. Not yet safe for terminals. */
+  readonly text: string;
+}
+
+const enhancedStatusPattern = /^([245])\.(\d{1,3})\.(\d{1,3})(?: |$)/;
+
+/**
+ * Makes a reply of its code and text lines. An enhanced status whose class contradicts the code is ignored:
+ * the code decides (RFC 5321 §4.2), and real relays do send `421 … 5.7.32`.
+ */
+export function makeReply(replyCode: number, text: string): Reply {
+  const match = enhancedStatusPattern.exec(text);
+  const agrees = match !== null && Number(match[1]) === Math.floor(replyCode / 100);
+  return { replyCode, enhancedStatus: agrees ? match[0].trimEnd() : undefined, text };
+}
+
+/** A reply as one line for people and files: "550 5.1.1 no such user"; control characters become spaces. */
+export function formatReply(reply: Reply): string {
+  // oxlint-disable-next-line no-control-regex -- they are what must not reach a terminal
+  return `${reply.replyCode} ${reply.text}`.replace(/[\u0000-\u001f\u007f-\u009f]+/g, ' ').trim();
+}

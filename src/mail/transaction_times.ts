@@ -1,0 +1,26 @@
+// How long transactions took, counted into buckets: threads count, the main thread adds up.
+
+/** Upper bounds of the buckets in seconds, inclusive; one more bucket holds what took longer. */
+export const transactionBucketsSeconds: readonly number[] = [
+  0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60,
+];
+
+/** From MAIL to the last reply. Plain data. */
+export interface TransactionTimes {
+  /** One for each bucket, not cumulative. */
+  readonly counts: number[];
+  sumSeconds: number;
+}
+
+export function emptyTransactionTimes(): TransactionTimes {
+  return { counts: Array.from({ length: transactionBucketsSeconds.length + 1 }, () => 0), sumSeconds: 0 };
+}
+
+/** Counts one transaction. */
+export function addTransactionTime(times: TransactionTimes, seconds: number): void {
+  let bucket = 0;
+  while (bucket < transactionBucketsSeconds.length && seconds > (transactionBucketsSeconds[bucket] ?? 0))
+    bucket += 1;
+  times.counts[bucket] = (times.counts[bucket] ?? 0) + 1;
+  times.sumSeconds += seconds;
+}

@@ -1,0 +1,17 @@
+#!/usr/bin/env node
+// The executable: checks the version of Node, runs the command line, turns its result into an exit code.
+
+/** Plain syntax and no static imports: it must run, and say so, on Nodes that cannot load the rest. */
+const required = [24, 15] as const;
+const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
+
+if (major < required[0] || (major === required[0] && minor < required[1])) {
+  process.stderr.write(
+    `posthaste: this is Node ${process.versions.node}; ${required.join('.')} or newer is needed.\n` +
+      '  In a clone, after npm ci, use the one that came with it: npm run posthaste -- send …\n',
+  );
+  process.exitCode = 78;
+} else {
+  const { runCommandLine } = await import('./cli/command_line.ts');
+  process.exitCode = await runCommandLine(process.argv.slice(2));
+}

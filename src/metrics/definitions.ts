@@ -1,0 +1,134 @@
+// The metrics that Posthaste exposes: one table, from which the recorder makes them and the documentation prints them.
+
+interface Definition {
+  readonly type: 'counter' | 'gauge' | 'histogram';
+  /** Labels with few values, none of which comes from a list or a reply. */
+  readonly labels: readonly string[];
+  /** One sentence, for the scrape and for the documentation. */
+  readonly help: string;
+  /** When somebody should look at it; empty where it is for looking around only. */
+  readonly alertOn: string;
+}
+
+/** By name. `relay` is a relay's name in the configuration. */
+export const definitions = {
+  posthaste_build_info: {
+    type: 'gauge',
+    labels: ['version', 'node'],
+    help: 'Always 1; the labels say which Posthaste runs on which Node.',
+    alertOn: 'absent: the process is gone',
+  },
+  posthaste_rows_total: {
+    type: 'counter',
+    labels: ['fate'],
+    help: 'Rows of lists that ended, by what became of them.',
+    alertOn: '',
+  },
+  posthaste_outcomes_total: {
+    type: 'counter',
+    labels: ['relay', 'kind'],
+    help: 'Attempts at recipients, by what they came to.',
+    alertOn: 'no increase of `accepted` while recipients are pending; any increase of `inDoubt`',
+  },
+  posthaste_replies_total: {
+    type: 'counter',
+    labels: ['relay', 'class', 'stage'],
+    help: 'Replies that decided an attempt, by class of reply code and by the SMTP stage they came in.',
+    alertOn: '',
+  },
+  posthaste_rejections_total: {
+    type: 'counter',
+    labels: ['relay', 'category'],
+    help: 'Attempts that ended for good (5yz), by category of the reply.',
+    alertOn: 'share of `no-such-recipient` above 2 %; any increase of `reputation` or `authentication`',
+  },
+  posthaste_deferrals_total: {
+    type: 'counter',
+    labels: ['relay', 'category'],
+    help: 'Attempts that are followed by another (4yz), by category of the reply.',
+    alertOn: 'a steady increase of `rate-limited` or `relay-quota`: lower the rate',
+  },
+  posthaste_transaction_seconds: {
+    type: 'histogram',
+    labels: ['relay'],
+    help: 'Time of an SMTP transaction, from MAIL to the reply that decided it.',
+    alertOn: 'a 95th percentile many times its usual value: the relay is slowing down',
+  },
+  posthaste_campaigns_running: {
+    type: 'gauge',
+    labels: [],
+    help: 'Campaigns that have started in this process and are not finished.',
+    alertOn: '',
+  },
+  posthaste_relay_up: {
+    type: 'gauge',
+    labels: ['relay'],
+    help: '1 while a relay takes messages as far as we know, 0 after it failed.',
+    alertOn: '0 for more than a minute',
+  },
+  posthaste_relay_failures_total: {
+    type: 'counter',
+    labels: ['relay', 'category'],
+    help: 'Times a relay went from taking messages to failing, by category of the reason.',
+    alertOn: 'any increase of `relay-auth`: the password is wrong or the account is closed',
+  },
+  posthaste_pending_recipients: {
+    type: 'gauge',
+    labels: [],
+    help: 'Recipients in the ledger that have no fate yet.',
+    alertOn: '',
+  },
+  posthaste_pending_batches: {
+    type: 'gauge',
+    labels: [],
+    help: 'Batches in the ledger that have recipients without a fate.',
+    alertOn: '',
+  },
+  posthaste_oldest_due_timestamp_seconds: {
+    type: 'gauge',
+    labels: [],
+    help: 'When the pending batch that is due first is or was due; absent while none is pending.',
+    alertOn: 'more than 15 minutes ago: sending does not keep up, or stands still',
+  },
+  posthaste_sessions: {
+    type: 'gauge',
+    labels: ['relay', 'state'],
+    help: 'SMTP sessions that are open, and those of them that are busy with a transaction.',
+    alertOn: '',
+  },
+  posthaste_permit_wait_seconds_total: {
+    type: 'counter',
+    labels: ['relay'],
+    help: 'Time that sessions with room for a message waited for a permit, summed over sessions.',
+    alertOn: '',
+  },
+  posthaste_worker_threads: {
+    type: 'gauge',
+    labels: [],
+    help: 'Threads that compose and send.',
+    alertOn: '',
+  },
+  posthaste_worker_active_seconds_total: {
+    type: 'counter',
+    labels: [],
+    help: 'Time that the event loops of the worker threads were busy, summed over threads.',
+    alertOn: 'its rate above 0.9 of posthaste_worker_threads: the processor is the limit, not the relay',
+  },
+  posthaste_sample_failures_total: {
+    type: 'counter',
+    labels: [],
+    help: 'Scrapes that could not read the state of ledger and sessions and left its metrics out.',
+    alertOn: 'any increase',
+  },
+} as const satisfies Record<string, Definition>;
+
+export type MetricName = keyof typeof definitions;
+
+/** The table as Markdown, ending in a newline. A test holds the documentation to it. */
+export function metricsTable(): string {
+  const rows = Object.entries(definitions).map(([name, { type, labels, help, alertOn }]) => {
+    const labelList = labels.map((label) => `\`${label}\``).join(', ');
+    return `| \`${name}\` | ${type} | ${labelList} | ${help} | ${alertOn} |`;
+  });
+  return ['| metric | type | labels | meaning | alert on |', '|---|---|---|---|---|', ...rows, ''].join('\n');
+}

@@ -1,0 +1,220 @@
+// The pool: the sessions that one thread keeps to one relay, opened as there is work and no more than its share.
+import pLimit from 'p-limit';
+import type { Random } from '../base/random.ts';
+import type { Failure } from '../mail/verdict.ts';
+import type { Settled, Transaction } from './dialogue.ts';
+import type { Extensions } from './extensions.ts';
+import { openSession, type HandshakeFailure } from './handshake.ts';
+import type { RelayOptions } from './relay.ts';
+import { Session, type SessionOwner } from './session.ts';
+
+/** A limit binds: ask again after `delayMs`. */
+export interface Wait {
+  readonly kind: 'wait';
+  readonly delayMs: number;
+}
+
+/** Where transactions come from and where they go when they are settled. */
+export interface Work<T extends Transaction> {
+  /** How many recipients could be begun if every limit granted. */
+  readonly backlog: number;
+  /** The next transaction for a session with these extensions; undefined when there is none. */
+  take(extensions: Extensions): T | Wait | undefined;
+  settle(settled: Settled<T>): void;
+  /** No session is open and none could be opened: the relay is out of reach for now. */
+  relayFailed(failure: HandshakeFailure): void;
+}
+
+/** A transaction is not a wait: it has no `kind`. */
+function isWait(taken: Transaction | Wait): taken is Wait {
+  return 'kind' in taken;
+}
+
+export interface PoolCounts {
+  readonly open: number;
+  readonly busy: number;
+  /** Time in which a session had room and a limit did not grant, so far. */
+  readonly permitWaitMs: number;
+}
+
+const firstReopenDelayMs = 500;
+const maxReopenDelayMs = 30_000;
+const sweepEveryMs = 1000;
+const handshakesAtOnce = 20;
+/** An idle session is kept this long for the next batch. Below the 5 minutes after which servers hang up. */
+const idleTimeoutMs = 60_000;
+
+/**
+ * Invariants: open + opening <= share; no session is opened without backlog; while the relay refuses sessions at
+ * most one attempt is made per reopen delay, which doubles.
+ */
+export class Pool<T extends Transaction> implements SessionOwner<T> {
+  readonly #relay: RelayOptions;
+  readonly #share: number;
+  readonly #work: Work<T>;
+  readonly #random: Random;
+  readonly #sessions = new Set<Session<T>>();
+  readonly #sweeper: NodeJS.Timeout;
+  /** A relay that is asked for 200 sessions in one instant takes it for an attack. */
+  readonly #handshakes = pLimit(handshakesAtOnce);
+  #opening = 0;
+  #reopenDelayMs = 0;
+  #reopenTimer: NodeJS.Timeout | undefined;
+  #waitTimer: NodeJS.Timeout | undefined;
+  #waitUntilMs = Infinity;
+  #waitingSinceMs = 0;
+  #permitWaitMs = 0;
+  #closed = false;
+
+  /** `share`: the sessions this thread may have of the relay's `maxConnections`. */
+  constructor(relay: RelayOptions, share: number, work: Work<T>, random: Random) {
+    this.#relay = relay;
+    this.#share = share;
+    this.#work = work;
+    this.#random = random;
+    this.#sweeper = setInterval(() => this.#sweep(), sweepEveryMs);
+    this.#sweeper.unref();
+  }
+
+  get counts(): PoolCounts {
+    let busy = 0;
+    for (const session of this.#sessions) if (session.busy) busy += 1;
+    return { open: this.#sessions.size, busy, permitWaitMs: this.#permitWaitMs };
+  }
+
+  /** Tells the pool that there may be new work, or that a limit may grant again. */
+  wake(): void {
+    if (this.#closed) return;
+    for (const session of this.#sessions) {
+      if (this.#work.backlog === 0) break;
+      if (session.hasRoom) session.pump();
+    }
+    this.#openAsNeeded();
+  }
+
+  /** Says QUIT on every session and waits until all are gone; sessions in a transaction finish it first. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    clearInterval(this.#sweeper);
+    clearTimeout(this.#reopenTimer);
+    clearTimeout(this.#waitTimer);
+    for (const session of this.#sessions) session.retire();
+    for (let waited = 0; this.#sessions.size > 0 && waited < 100; waited += 1) {
+      await new Promise((resolve) => setTimeout(resolve, 25));
+      for (const session of this.#sessions) session.checkDeadline(performance.now());
+    }
+    for (const session of this.#sessions) session.abort({ kind: 'stopped', text: 'we closed the session' });
+  }
+
+  /** Ends every session now; what is unanswered comes back settled as far as it had come. */
+  abort(): void {
+    for (const session of this.#sessions)
+      session.abort({ kind: 'stopped', text: 'we were told to stop at once' });
+  }
+
+  next(session: Session<T>): T | undefined {
+    const taken = this.#work.take(session.extensions);
+    if (taken === undefined || !isWait(taken)) return taken;
+    this.#wakeAfter(taken.delayMs);
+    return undefined;
+  }
+
+  settle(session: Session<T>, settled: Settled<T>): void {
+    if (session.proven) this.#reopenDelayMs = 0;
+    this.#work.settle(settled);
+  }
+
+  closed(session: Session<T>, failure: Failure): void {
+    this.#sessions.delete(session);
+    if (this.#closed) return;
+    // A session that got nothing done, or broke, is replaced without haste; any other at once.
+    if (!session.proven || failure.kind === 'garbled' || failure.kind === 'timeout') this.#backOff();
+    this.#openAsNeeded();
+  }
+
+  #openAsNeeded(): void {
+    if (this.#reopenTimer !== undefined) return;
+    const idle = this.#sessions.size - this.counts.busy;
+    const wanted = Math.min(
+      this.#share - this.#sessions.size - this.#opening,
+      this.#work.backlog - idle - this.#opening,
+    );
+    // A relay that refused the last attempt is asked with one session first.
+    const allowed = this.#reopenDelayMs > 0 ? Math.min(wanted, 1 - this.#opening) : wanted;
+    for (let count = 0; count < allowed; count += 1) {
+      this.#opening += 1;
+      void this.#handshakes(() => this.#open());
+    }
+  }
+
+  /** Never rejects: openSession returns its failures. */
+  async #open(): Promise<void> {
+    const opened = await openSession(this.#relay);
+    // While we waited the pool may have been closed, or the work may have gone.
+    this.#opening -= 1;
+    if (opened.kind === 'failed') return this.#noteFailure(opened);
+    if (this.#closed) {
+      opened.socket.destroy();
+      return;
+    }
+    const session = new Session(
+      opened.socket,
+      opened.extensions,
+      this.#sessionOptions(opened.extensions),
+      this,
+      performance.now(),
+    );
+    this.#sessions.add(session);
+    session.pump();
+    this.#openAsNeeded();
+  }
+
+  #noteFailure(failure: HandshakeFailure): void {
+    if (this.#closed) return;
+    this.#backOff();
+    if (this.#sessions.size === 0 && this.#opening === 0) this.#work.relayFailed(failure);
+  }
+
+  #backOff(): void {
+    if (this.#reopenTimer !== undefined) return;
+    this.#reopenDelayMs = Math.min(Math.max(this.#reopenDelayMs * 2, firstReopenDelayMs), maxReopenDelayMs);
+    // Jitter of a quarter, so that threads do not knock together.
+    const delayMs = this.#reopenDelayMs * (0.75 + this.#random() / 2);
+    this.#reopenTimer = setTimeout(() => {
+      this.#reopenTimer = undefined;
+      this.#openAsNeeded();
+    }, delayMs);
+  }
+
+  #sessionOptions(extensions: Extensions): ConstructorParameters<typeof Session>[2] {
+    const standard = this.#relay.pipelining !== 'off' && extensions.pipelining;
+    return {
+      mode: standard ? 'standard' : 'off',
+      maxMessages: this.#relay.maxMessages,
+      commandTimeoutMs: this.#relay.commandTimeoutMs,
+      endOfDataTimeoutMs: this.#relay.endOfDataTimeoutMs,
+      idleTimeoutMs,
+    };
+  }
+
+  #wakeAfter(delayMs: number): void {
+    const now = performance.now();
+    if (now + delayMs >= this.#waitUntilMs) return;
+    if (this.#waitTimer !== undefined) clearTimeout(this.#waitTimer);
+    else this.#waitingSinceMs = now;
+    this.#waitUntilMs = now + delayMs;
+    this.#waitTimer = setTimeout(() => this.#stopWaiting(), Math.max(1, delayMs));
+  }
+
+  #stopWaiting(): void {
+    this.#waitTimer = undefined;
+    this.#waitUntilMs = Infinity;
+    this.#permitWaitMs += performance.now() - this.#waitingSinceMs;
+    this.wake();
+  }
+
+  #sweep(): void {
+    const now = performance.now();
+    for (const session of this.#sessions) session.checkDeadline(now);
+  }
+}

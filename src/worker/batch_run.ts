@@ -1,0 +1,68 @@
+// A batch run: one batch inside a thread, from its first recipient to the report.
+import { invariant } from '../base/invariant.ts';
+import { unpackRecipients } from '../mail/batch.ts';
+import { addTransactionTime, emptyTransactionTimes } from '../mail/transaction_times.ts';
+import type { Outcome, OutcomeKind } from '../mail/outcome.ts';
+import type { Recipient } from '../mail/recipient.ts';
+import type { Verdict } from '../mail/verdict.ts';
+import type { HandshakeFailure } from '../smtp/handshake.ts';
+import type { BatchReport, BatchTask } from './contract.ts';
+
+/**
+ * Every recipient of the batch gets exactly one outcome; the report is given when all have one.
+ * waiting (cursor has not reached it) → taken (outstanding) → settled (in outcomes).
+ */
+export class BatchRun {
+  readonly task: BatchTask;
+  readonly #recipients: readonly Recipient[];
+  readonly #finish: (report: BatchReport) => void;
+  readonly #outcomes: Outcome[] = [];
+  readonly #transactionTimes = emptyTransactionTimes();
+  #cursor = 0;
+  #relayFailure: HandshakeFailure | undefined;
+
+  constructor(task: BatchTask, finish: (report: BatchReport) => void) {
+    this.task = task;
+    this.#recipients = unpackRecipients(task.payload);
+    this.#finish = finish;
+  }
+
+  /** Recipients nobody has taken yet. */
+  get waiting(): number {
+    return this.#recipients.length - this.#cursor;
+  }
+
+  /** Takes the next recipient. Only while `waiting` is above 0. */
+  take(): Recipient {
+    const recipient = this.#recipients[this.#cursor];
+    invariant(recipient !== undefined, 'took a recipient from a batch that has none left');
+    this.#cursor += 1;
+    return recipient;
+  }
+
+  /** Records the outcome of a recipient that was taken. */
+  settle(row: number, kind: OutcomeKind, verdict: Verdict): void {
+    this.#outcomes.push({ row, kind, at: Date.now(), verdict });
+    if (this.#outcomes.length === this.#recipients.length) this.#finish(this.#report());
+  }
+
+  /** Counts how long one transaction took. */
+  observe(seconds: number): void {
+    addTransactionTime(this.#transactionTimes, seconds);
+  }
+
+  /** Gives up all recipients that nobody has taken: they come back unsent. */
+  giveBack(verdict: Verdict, relayFailure: HandshakeFailure | undefined): void {
+    this.#relayFailure ??= relayFailure;
+    while (this.waiting > 0) this.settle(this.take().row, 'unsent', verdict);
+  }
+
+  #report(): BatchReport {
+    return {
+      batchId: this.task.batchId,
+      outcomes: this.#outcomes,
+      transactionTimes: this.#transactionTimes,
+      relayFailure: this.#relayFailure,
+    };
+  }
+}

@@ -1,0 +1,61 @@
+// What crosses the threads: setup, task, report. Plain data and shared memory only.
+import type { TransactionTimes } from '../mail/transaction_times.ts';
+import type { Outcome } from '../mail/outcome.ts';
+import type { LimiterMemory } from '../schedule/limiter.ts';
+import type { HandshakeFailure } from '../smtp/handshake.ts';
+import type { RelayOptions } from '../smtp/relay.ts';
+
+/** Given to every thread when it starts. */
+export interface WorkerSetup {
+  readonly relays: readonly RelayOptions[];
+  /** How many threads share each relay's `maxConnections`; never more than the smallest of those. */
+  readonly threads: number;
+  readonly limiter: LimiterMemory;
+  /** Int32Array of `controlLength`. */
+  readonly control: SharedArrayBuffer;
+  /** Float64Array of threads × relays × `gaugeCount`. */
+  readonly gauges: SharedArrayBuffer;
+}
+
+/** Slots of the control memory. */
+export const controlSlot = {
+  /** 0 run, 1 take nothing new and finish what is in flight, 2 stop at once. */
+  stop: 0,
+  /** Threads that have started; gives each its index. */
+  started: 1,
+} as const;
+export const controlLength = 2;
+
+/** Gauges of one thread for one relay. Only that thread writes them; an aligned Float64 is read whole. */
+export const gaugeSlot = {
+  sessionsOpen: 0,
+  sessionsBusy: 1,
+  permitWaitMs: 2,
+  /** Time the thread's event loop was not waiting, in ms, the same for all relays. */
+  activeMs: 3,
+} as const;
+export const gaugeCount = 4;
+
+/** One batch for one relay. */
+export interface BatchTask {
+  readonly batchId: number;
+  /** Index into `WorkerSetup.relays`. */
+  readonly relay: number;
+  /** Indexes into the limiter's table; a message goes when all of them grant. */
+  readonly limits: readonly number[];
+  /** Names the content of `plan`: threads compile each key once. */
+  readonly planKey: string;
+  /** A `CampaignPlan`, serialised by node:v8 into memory that all threads share. */
+  readonly plan: SharedArrayBuffer;
+  /** As `packRecipients` made it. */
+  readonly payload: Uint8Array;
+}
+
+export interface BatchReport {
+  readonly batchId: number;
+  /** One for each recipient of the batch, in the order in which they were settled. */
+  readonly outcomes: readonly Outcome[];
+  readonly transactionTimes: TransactionTimes;
+  /** Set when the batch came back because the relay was out of reach. */
+  readonly relayFailure: HandshakeFailure | undefined;
+}

@@ -1,0 +1,111 @@
+// The inside of a thread: takes batches as tasks, keeps pools between them, and tells what it is doing.
+import { deserialize } from 'node:v8';
+import { workerData } from 'node:worker_threads';
+import { systemClock } from '../base/clock.ts';
+import { invariant } from '../base/invariant.ts';
+import { compileCampaign } from '../compose/compose.ts';
+import type { CampaignPlan } from '../mail/campaign.ts';
+import { attachLimiter } from '../schedule/limiter.ts';
+import { Pool } from '../smtp/pool.ts';
+import { BatchRun } from './batch_run.ts';
+import {
+  controlSlot,
+  gaugeCount,
+  gaugeSlot,
+  type BatchReport,
+  type BatchTask,
+  type WorkerSetup,
+} from './contract.ts';
+import { localVerdict, RelayWork, type CompiledCampaign, type RowTransaction } from './relay_work.ts';
+
+/** Trusted: `dispatch/worker_pool.ts` is the only one that starts this file. */
+const setup: WorkerSetup = workerData;
+const control = new Int32Array(setup.control);
+const gauges = new Float64Array(setup.gauges);
+const limiter = attachLimiter(setup.limiter);
+const threadIndex = Atomics.add(control, controlSlot.started, 1) % setup.threads;
+
+interface Lane {
+  readonly work: RelayWork;
+  readonly pool: Pool<RowTransaction>;
+}
+
+const lanes: Lane[] = setup.relays.map((relay) => {
+  const work = new RelayWork(limiter, systemClock, (run) => compiledFor(run));
+  return { work, pool: new Pool(relay, shareOf(relay.maxConnections), work, Math.random) };
+});
+const compiled = new Map<string, CompiledCampaign>();
+/** Campaigns whose templates stay compiled in a thread. */
+const compiledKept = 100;
+let stopSeen = 0;
+
+/** Runs one batch. Resolves when every recipient has an outcome; rejects only on a bug of ours. */
+export function runBatch(task: BatchTask): Promise<BatchReport> {
+  const lane = lanes[task.relay];
+  invariant(lane !== undefined, `a batch for relay number ${task.relay}, which does not exist`);
+  return new Promise((resolve) => {
+    const run = new BatchRun(task, resolve);
+    // A template that does not compile must fail the task here, not a socket's event later.
+    compiledFor(run);
+    if (Atomics.load(control, controlSlot.stop) !== 0) return run.giveBack(stopVerdict(), undefined);
+    lane.work.add(run);
+    lane.pool.wake();
+  });
+}
+
+/** Ends all sessions with QUIT. Runs as a task of its own when the pool closes. */
+export async function closeSessions(): Promise<void> {
+  clearInterval(ticker);
+  await Promise.all(lanes.map((lane) => lane.pool.close()));
+  writeGauges();
+}
+
+/** maxConnections is for the relay, over all threads: each has a fixed share of it. */
+function shareOf(maxConnections: number): number {
+  const base = Math.floor(maxConnections / setup.threads);
+  return base + (threadIndex < maxConnections % setup.threads ? 1 : 0);
+}
+
+function compiledFor(run: BatchRun): CompiledCampaign {
+  const known = compiled.get(run.task.planKey);
+  if (known !== undefined) return known;
+  const plan: CampaignPlan = deserialize(Buffer.from(run.task.plan));
+  const fresh = { plan, composer: compileCampaign(plan) };
+  compiled.set(run.task.planKey, fresh);
+  const [oldest] = compiled.keys();
+  if (compiled.size > compiledKept && oldest !== undefined) compiled.delete(oldest);
+  return fresh;
+}
+
+const ticker = setInterval(() => {
+  followStop();
+  writeGauges();
+}, 50);
+ticker.unref();
+
+/** Atomics.wait would stop the event loop, so the order to stop is looked for. */
+function followStop(): void {
+  const stop = Atomics.load(control, controlSlot.stop);
+  if (stop === stopSeen) return;
+  stopSeen = stop;
+  for (const lane of lanes) {
+    if (stop >= 1) lane.work.giveBack(stopVerdict());
+    if (stop >= 2) lane.pool.abort();
+  }
+}
+
+function stopVerdict(): ReturnType<typeof localVerdict> {
+  return localVerdict('us', '', 'stopped before this recipient was tried');
+}
+
+function writeGauges(): void {
+  const activeMs = performance.eventLoopUtilization().active;
+  for (const [relay, lane] of lanes.entries()) {
+    const { open, busy, permitWaitMs } = lane.pool.counts;
+    const base = (threadIndex * lanes.length + relay) * gaugeCount;
+    gauges[base + gaugeSlot.sessionsOpen] = open;
+    gauges[base + gaugeSlot.sessionsBusy] = busy;
+    gauges[base + gaugeSlot.permitWaitMs] = permitWaitMs;
+    gauges[base + gaugeSlot.activeMs] = activeMs;
+  }
+}

@@ -1,0 +1,308 @@
+// Templates: what is read, what is refused with which position, and that the short cuts print what liquidjs prints.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import * as fc from 'fast-check';
+import { Liquid } from 'liquidjs';
+import { PosthasteError } from '../../src/base/error.ts';
+import { isBlank, printCell, RenderFailure } from '../../src/compose/cell.ts';
+import { nameColumns } from '../../src/compose/columns.ts';
+import { checkTemplates } from '../../src/compose/compose.ts';
+import { appendEscaped } from '../../src/compose/quoted_printable.ts';
+import {
+  makeScope,
+  parseTemplate,
+  renderLiquid,
+  type Piece,
+  type Place,
+} from '../../src/compose/template.ts';
+import type { TemplateSource } from '../../src/mail/campaign.ts';
+import type { Cell } from '../../src/mail/recipient.ts';
+import { decodeQuotedPrintable, hostileText, normaliseText, planOf, templateOf } from './campaigns.ts';
+
+const columns = ['email', 'first name', 'data', 'empty_one', '__proto__', 'size'];
+const names = nameColumns(columns);
+
+function kindsOf(source: string, place: Place = 'plain'): string[] {
+  return parseTemplate(templateOf(source), names, place).map(({ kind }) => kind);
+}
+
+function refusal(source: TemplateSource): PosthasteError {
+  try {
+    checkTemplates(planOf([], { html: source }).campaign, columns);
+  } catch (thrown) {
+    assert.ok(thrown instanceof PosthasteError, String(thrown));
+    return thrown;
+  }
+  return assert.fail('the template was taken');
+}
+
+test('static text is one piece, whatever it is made of', () => {
+  assert.deepEqual(
+    parseTemplate(
+      templateOf('a {% raw %}{{ b }}{% endraw %}{% comment %}c{% endcomment %} d'),
+      names,
+      'html',
+    ),
+    [{ kind: 'static', text: 'a {{ b }} d' }],
+  );
+});
+
+test('a column with or without a literal default is read without Liquid', () => {
+  for (const source of [
+    '{{ email }}',
+    '{{email}}',
+    '{{ first_name }}',
+    "{{ data | default: 'x' }}",
+    '{{ ["first name"] }}',
+  ])
+    for (const place of ['plain', 'html'] as const)
+      assert.deepEqual(kindsOf(source, place), ['column'], source);
+});
+
+test('every other output is left to Liquid', () => {
+  for (const source of [
+    '{{ data.x }}',
+    '{{ email | upcase }}',
+    '{{ email | raw }}',
+    '{{ email | default: data }}',
+    '{{ "x" }}',
+    '{{ email email }}',
+    "{{ data | default: 'x', allow_false: true }}",
+  ])
+    for (const place of ['plain', 'html'] as const)
+      assert.deepEqual(kindsOf(source, place), ['liquid'], source);
+});
+
+test('a tag without state is a piece of its own', () => {
+  assert.deepEqual(kindsOf('a{% if data %}{{ email }}{% endif %}b{{ email }}'), [
+    'static',
+    'liquid',
+    'static',
+    'column',
+  ]);
+});
+
+test('a tag with state, however deep, makes the whole template one piece', () => {
+  for (const tag of [
+    '{% assign x = data %}',
+    '{% capture x %}{% endcapture %}',
+    '{% increment x %}',
+    '{% decrement x %}',
+    "{% cycle 'a', 'b' %}",
+    '{% liquid assign x = 1 %}',
+    '{% break %}',
+    '{% for i in data offset: continue %}{% endfor %}',
+  ])
+    for (const source of [
+      `a{{ email }}${tag}b`,
+      `a{% if data %}{% unless data %}${tag}{% endunless %}{% endif %}{{ email }}`,
+    ])
+      assert.deepEqual(kindsOf(source), ['liquid'], source);
+});
+
+test('state of one rendering does not leak into the next', () => {
+  const pieces = parseTemplate(templateOf('{% increment n %}{% increment n %}'), names, 'plain');
+  for (let run = 0; run < 2; run++) assert.equal(print(pieces, 'plain', []), '01');
+});
+
+const cell: fc.Arbitrary<Cell> = fc.oneof(
+  { weight: 3, arbitrary: hostileText },
+  fc.constantFrom<Cell[]>('', null, true, false, 0, -0, 1e21, 0.1, [], [[]], {}, [null, 'a', [1, false]]),
+  fc.letrec<{ json: Cell }>((tie) => ({
+    json: fc.oneof(
+      { maxDepth: 3 },
+      hostileText,
+      fc.double(),
+      fc.boolean(),
+      fc.constant(null),
+      fc.array(tie('json'), { maxLength: 3 }),
+      fc.dictionary(fc.constantFrom('x', 'size', 'toString', '__proto__', 'toLiquid'), tie('json')),
+    ),
+  })).json,
+);
+
+const atom = fc.constantFrom(
+  'Hello ',
+  '\n',
+  "<b class='x'>",
+  '{{ email }}',
+  '{{- first_name -}}',
+  "{{ first_name | default: 'you & me' }}",
+  "{{ data | default: '' }}",
+  '{{ data }}',
+  '{{ data.x }}',
+  '{{ data[0] | default: email }}',
+  '{{ email | upcase | truncate: 8 }}',
+  '{{ email | raw }}',
+  '{{ empty_one }}',
+  '{{ size }}',
+  '{% if data %}yes {{ data }}{% else %}no{% endif %}',
+  '{%- unless first_name == "x" -%}{{ email }}{%- endunless -%}',
+  '{% for item in data %}{{ item }},{{ forloop.index }}{% endfor %}',
+  '{% case email %}{% when "a" %}A{% else %}{{ email }}{% endcase %}',
+  '{% raw %}{{ email }}{% endraw %}',
+  '{% comment %}{{ nothing }}{% endcomment %}',
+  '{% echo first_name %}',
+  '{% assign x = email %}',
+  '{% capture y %}<i>{{ data }}</i>{% endcapture %}',
+  '{% cycle email, "b" %}',
+  '{% increment n %}',
+);
+
+test('pieces print what liquidjs prints for the whole template', () => {
+  const oracles = {
+    plain: new Liquid({ strictFilters: true, ownPropertyOnly: true }),
+    html: new Liquid({ strictFilters: true, ownPropertyOnly: true, outputEscape: 'escape' }),
+  };
+  fc.assert(
+    fc.property(
+      fc.array(atom, { maxLength: 8 }),
+      fc.array(cell, { maxLength: 7 }),
+      fc.constantFrom<Place[]>('plain', 'html'),
+      (atoms, cells, place) => {
+        const source = atoms.join('');
+        const expected = attempt(() =>
+          String(oracles[place].parseAndRenderSync(source, makeScope(names, cells))),
+        );
+        const actual = attempt(() => print(parseTemplate(templateOf(source), names, place), place, cells));
+        assert.deepEqual(actual, expected);
+      },
+    ),
+    { numRuns: 1000 },
+  );
+});
+
+test('a value that cannot be printed fails its recipient with a reason', () => {
+  assert.throws(
+    () => printCell({ toString: 1 }, 'data'),
+    new RenderFailure(
+      'column "data" holds a value that cannot be printed: Cannot convert object to primitive value',
+    ),
+  );
+  const pieces = parseTemplate(
+    { file: 'c.yaml', line: 4, source: 'a\n {{ data | append: "x" }}' },
+    names,
+    'plain',
+  );
+  assert.throws(
+    () => print(pieces, 'plain', ['', '', { toString: 1 }]),
+    new RenderFailure('Cannot convert object to primitive value (c.yaml:5:2)'),
+  );
+});
+
+test('a loop that would fill the memory fails its recipient', () => {
+  const pieces = parseTemplate(templateOf('{% for i in (1..data) %}x{% endfor %}'), names, 'plain');
+  assert.throws(
+    () => print(pieces, 'plain', ['', '', 1e12]),
+    /memory alloc limit exceeded \(template.txt:1:1\)/,
+  );
+});
+
+test('an unknown variable is refused with its place and the nearest name', () => {
+  const error = refusal({ file: 'campaign.yaml', line: 12, source: 'Hi\n  {{ fist_name }} {{ other }}' });
+  assert.equal(error.code, 'ERR_TEMPLATE_UNKNOWN_VARIABLE');
+  assert.equal(error.message, 'The template uses "fist_name", which is no column of the list.');
+  assert.match(error.hint ?? '', /^Did you mean "first_name"\? The list has: email, first name, /);
+  assert.equal(error.where, 'campaign.yaml:13:6');
+});
+
+test('a variable is unknown wherever it stands', () => {
+  for (const source of [
+    '{{ x }}',
+    '{{ x.y }}',
+    '{{ email | append: x }}',
+    '{{ email | default: x }}',
+    '{% if x %}{% endif %}',
+    '{% for i in x %}{% endfor %}',
+    '{{ data[x] }}',
+    '{{ ["x"] }}',
+    '{{ x }}{% assign x = 1 %}',
+    '{% for x in data %}{% endfor %}{{ x }}',
+    '{{ toString }}',
+  ])
+    assert.equal(refusal(templateOf(source)).code, 'ERR_TEMPLATE_UNKNOWN_VARIABLE', source);
+});
+
+test('names that the template itself makes are known', () => {
+  const source =
+    '{% assign a = email %}{{ a }}{% capture b %}{% endcapture %}{{ b }}{% for c in data %}{{ c.d }}{{ forloop.last }}{% endfor %}';
+  checkTemplates(planOf([], { text: templateOf(source) }).campaign, columns);
+});
+
+test('broken Liquid is refused with file, line and column', () => {
+  const table: readonly (readonly [source: string, where: string, message: RegExp])[] = [
+    ['Hi\n {{ email', '4:2', /output "\{\{ email" not closed/],
+    ['Hi\n{% foo %}', '4:1', /tag "foo" not found/],
+    ['{{ email | shout }}', '3:1', /undefined filter: shout/],
+    ['{% if email %}', '3:1', /tag \{% if email %\} not closed/],
+    ['x {% if %}{% endif %}', '3:8', /invalid value expression/],
+  ];
+  for (const [source, where, message] of table) {
+    const error = refusal({ file: 'spring.html', line: 3, source });
+    assert.equal(error.code, 'ERR_TEMPLATE_SYNTAX');
+    assert.equal(error.where, `spring.html:${where}`);
+    assert.match(error.message, message);
+    assert.doesNotMatch(error.message, /line:/);
+  }
+});
+
+test('a tag that reads files is refused', () => {
+  for (const tag of [
+    "{% include '/etc/passwd' %}",
+    "{% render 'x' %}",
+    "{% layout 'x' %}",
+    "{% if email %}{% include 'x' %}{% endif %}",
+  ]) {
+    const error = refusal(templateOf(tag));
+    assert.equal(error.code, 'ERR_TEMPLATE_SYNTAX');
+    assert.match(
+      error.message,
+      /tag "(?:include|render|layout)" reads other files, and a campaign's templates cannot/,
+    );
+  }
+});
+
+test('data is never read as a template', () => {
+  const pieces = parseTemplate(templateOf('{{ email }}{% if true %}{{ email }}{% endif %}'), names, 'plain');
+  assert.equal(print(pieces, 'plain', ['{{ size }}']), '{{ size }}{{ size }}');
+});
+
+/** Prints pieces as composing does, escaping included. */
+function print(pieces: readonly Piece[], place: Place, cells: readonly Cell[]): string {
+  let printed = '';
+  for (const piece of pieces) {
+    if (piece.kind === 'static') printed += piece.text;
+    else if (piece.kind === 'liquid') printed += renderLiquid(piece, makeScope(names, cells));
+    else {
+      const value = cells[piece.index];
+      const text =
+        piece.fallback !== undefined && isBlank(value) ? piece.fallback : printCell(value, piece.name);
+      printed += place === 'html' ? escapeAsComposed(text) : text;
+    }
+  }
+  return printed;
+}
+
+function escapeAsComposed(text: string): string {
+  const cursor = { text: '', column: 0 };
+  // Line breaks and half characters are the encoder's business; they are kept apart here.
+  return text
+    .split(/([\r\n\ud800-\udfff])/)
+    .map((part, index) => {
+      if (index % 2 === 1) return part;
+      cursor.text = '';
+      cursor.column = 0;
+      appendEscaped(cursor, part);
+      return decodeQuotedPrintable(cursor.text);
+    })
+    .join('');
+}
+
+function attempt(render: () => string): string {
+  try {
+    return normaliseText(render());
+  } catch (thrown) {
+    if (thrown instanceof PosthasteError) throw thrown;
+    return 'failed';
+  }
+}

@@ -1,0 +1,152 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import * as fc from 'fast-check';
+import { planSettlement, type SettleRules } from '../../src/dispatch/settle.ts';
+import { packRecipients, unpackRecipients } from '../../src/mail/batch.ts';
+import type { Outcome, OutcomeKind } from '../../src/mail/outcome.ts';
+
+const kinds: OutcomeKind[] = ['accepted', 'rejected', 'deferred', 'inDoubt', 'unsent', 'invalid'];
+const rules: SettleRules = {
+  retry: { firstDelayMs: 1000, factor: 2, maxDelayMs: 60_000, giveUpAfterMs: 100_000, jitter: 0 },
+  inDoubt: 'resend',
+  relay: 'primary',
+  unsentDueAt: 7000,
+  unsentExpired: false,
+};
+
+function batchOf(rows: readonly number[], attempt = 1) {
+  const recipients = rows.map((row) => ({
+    row,
+    line: row + 1,
+    address: `r${row}@a.example`,
+    cells: [`r${row}`],
+  }));
+  return {
+    id: 9,
+    campaignId: 3,
+    attempt,
+    bornAt: 1000,
+    recipientCount: rows.length,
+    lane: 'x',
+    payload: packRecipients(recipients),
+  };
+}
+
+function outcomeOf(row: number, kind: OutcomeKind): Outcome {
+  return {
+    row,
+    kind,
+    at: 5000,
+    verdict: {
+      scope: 'recipient',
+      stage: 'rcpt',
+      replyCode: kind === 'accepted' ? 250 : 450,
+      enhancedStatus: '4.2.1',
+      category: 'mailbox-full',
+      retryable: true,
+      text: `reply for ${row}`,
+    },
+  };
+}
+
+test('accepted, rejected and invalid rows are delivered; the others go on in new batches', () => {
+  const outcomes = kinds.map((kind, index) => outcomeOf(index + 1, kind));
+  const settlement = planSettlement(batchOf([1, 2, 3, 4, 5, 6]), outcomes, rules, 5000, () => 0.5);
+  assert.deepEqual(
+    settlement.deliveries.map(({ row, fate, attempts, reply }) => [row, fate, attempts, reply]),
+    [
+      [1, 'accepted', 1, 'reply for 1'],
+      [2, 'rejected', 1, 'reply for 2'],
+      [6, 'invalid', 0, 'reply for 6'],
+    ],
+  );
+  assert.deepEqual(
+    settlement.successors.map(({ payload, ...rest }) => [
+      rest.attempt,
+      rest.dueAt,
+      rest.bornAt,
+      rest.lane,
+      unpackRecipients(payload).map((one) => one.row),
+    ]),
+    [
+      [1, 7000, 1000, 'x', [5]],
+      [2, 6000, 1000, 'x', [3, 4]],
+    ],
+  );
+  assert.deepEqual(
+    settlement.deferrals.map(({ row, attempt, at }) => [row, attempt, at]),
+    [
+      [3, 1, 5000],
+      [4, 1, 5000],
+    ],
+  );
+});
+
+test('a deferred row whose time is over has expired, with its last reply', () => {
+  const { deliveries, successors } = planSettlement(
+    batchOf([1], 3),
+    [outcomeOf(1, 'deferred')],
+    rules,
+    99_999,
+    () => 0.5,
+  );
+  assert.deepEqual(
+    deliveries.map(({ fate, attempts, reply }) => [fate, attempts, reply]),
+    [['expired', 3, 'reply for 1']],
+  );
+  assert.deepEqual(successors, []);
+});
+
+test('hold keeps a row in doubt as it is', () => {
+  const { deliveries } = planSettlement(
+    batchOf([1]),
+    [outcomeOf(1, 'inDoubt')],
+    { ...rules, inDoubt: 'hold' },
+    5000,
+    () => 0.5,
+  );
+  assert.equal(deliveries[0]?.fate, 'inDoubt');
+});
+
+test('unsent rows expire only when they have waited for too long, and no attempt is charged', () => {
+  const { deliveries } = planSettlement(
+    batchOf([1], 2),
+    [outcomeOf(1, 'unsent')],
+    { ...rules, unsentExpired: true },
+    5000,
+    () => 0.5,
+  );
+  assert.deepEqual(
+    deliveries.map(({ fate, attempts }) => [fate, attempts]),
+    [['expired', 1]],
+  );
+});
+
+test('whatever the outcomes are, each recipient is delivered or in one successor, never both', () => {
+  const outcomes = fc.array(fc.constantFrom(...kinds), { minLength: 1, maxLength: 50 });
+  fc.assert(
+    fc.property(
+      outcomes,
+      fc.constantFrom<'resend' | 'hold'>('resend', 'hold'),
+      fc.nat(200_000),
+      (list, inDoubt, now) => {
+        const rows = list.map((_, index) => index + 10);
+        const settlement = planSettlement(
+          batchOf(rows),
+          list.map((kind, index) => outcomeOf(index + 10, kind)),
+          { ...rules, inDoubt },
+          now,
+          Math.random,
+        );
+        const seen = [
+          ...settlement.deliveries.map((one) => one.row),
+          ...settlement.successors.flatMap((one) => unpackRecipients(one.payload).map((each) => each.row)),
+        ];
+        assert.deepEqual(
+          seen.sort((a, b) => a - b),
+          rows,
+        );
+      },
+    ),
+  );
+});

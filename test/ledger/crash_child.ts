@@ -1,0 +1,47 @@
+// A process that opens a ledger and is there to be killed: `node crash_child.ts DIRECTORY try|claim|settle`.
+import { writeSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { PosthasteError } from '../../src/base/error.ts';
+import type { Ledger } from '../../src/ledger/ledger.ts';
+import { openLedger } from '../../src/ledger/open_ledger.ts';
+import { rowsOf, settlementOf } from './fixture.ts';
+
+/** Longer than any test: what is due then never comes. */
+const neverAt = 1e12;
+
+const [directory = '', task] = process.argv.slice(2);
+
+try {
+  const ledger = await openLedger({ directory });
+  say('open');
+  const campaign = await ledger.findCampaign('spring');
+  if (campaign !== undefined && task === 'claim') await claimAndWait(ledger, campaign.id);
+  if (campaign !== undefined && task === 'settle') await settleAll(ledger, campaign.id);
+} catch (error) {
+  say(error instanceof PosthasteError ? error.code : String(error));
+}
+
+async function claimAndWait(ledger: Ledger, campaignId: number): Promise<void> {
+  const claimed = await ledger.claimDue(campaignId, 0, 3);
+  say(`claimed ${claimed.map((one) => one.id).join(' ')}`);
+  await sleep(60_000);
+}
+
+/** Settles two batches a transaction; every third row is deferred. */
+async function settleAll(ledger: Ledger, campaignId: number): Promise<void> {
+  for (;;) {
+    const claimed = await ledger.claimDue(campaignId, 0, 2);
+    if (claimed.length === 0) return;
+    const settlements = claimed.map((one) => {
+      const deferred = rowsOf(one).filter((row) => row % 3 === 0);
+      return settlementOf(one, deferred, neverAt);
+    });
+    await ledger.settle(settlements);
+    for (const one of claimed) say(`settled ${one.id}`);
+  }
+}
+
+/** Writes at once: a line that was said before the kill must be in the pipe. */
+function say(line: string): void {
+  writeSync(1, `${line}\n`);
+}

@@ -1,0 +1,60 @@
+// The rate limiter under four real threads: every window of what they were granted, checked.
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { test, type TestContext } from 'node:test';
+import { Worker } from 'node:worker_threads';
+import { systemClock } from '../../src/base/clock.ts';
+import { attachLimiter, createLimiter, type LimiterMemory } from '../../src/schedule/limiter.ts';
+import { fewestInWindow, mostInWindow } from './windows.ts';
+
+/** The clock before a take that was granted, and after it. */
+interface Grant {
+  beforeMs: number;
+  afterMs: number;
+}
+
+const durationMs = 2300;
+/** What the limiter allows for at a window of one second. */
+const marginMs = 6.6;
+
+for (const count of [500, 5000]) {
+  test(`four threads at ${count}/s: no second of any phase holds more`, async (context) => {
+    const memory = createLimiter([
+      { name: 'only', rate: { count, perMs: 1000 } },
+      { name: 'wide', rate: { count: 1_000_000, perMs: 1000 } },
+    ]);
+    const grants = await runThreads(memory, 4);
+    for (const limit of [0, 1]) assert.equal(attachLimiter(memory).granted(limit), grants.length);
+    const instants = grants.map((grant) => grant.afterMs).sort((one, other) => one - other);
+    report(context, instants, count);
+    // A thread that the system puts to sleep between the two readings was granted some time in between.
+    const longestTakeMs = Math.max(...grants.map((grant) => grant.afterMs - grant.beforeMs));
+    const windowMs = 1000 - Math.max(0, longestTakeMs - marginMs);
+    assert.ok(
+      mostInWindow(instants, windowMs) <= count,
+      `${mostInWindow(instants, windowMs)} in ${windowMs} ms`,
+    );
+    // The model test holds 98 %; a busy machine may stop all threads at once, so here it only must not stand still.
+    assert.ok(fewestInWindow(instants, 1000) >= count * 0.5, `${fewestInWindow(instants, 1000)} in a second`);
+  });
+}
+
+async function runThreads(memory: LimiterMemory, threads: number): Promise<Grant[]> {
+  const workerData = { memory, endsAtMs: systemClock.monotonic() + durationMs };
+  const url = new URL('limiter_thread.ts', import.meta.url);
+  const grants: Grant[] = [];
+  const ends = Array.from({ length: threads }, async () => {
+    const worker = new Worker(url, { workerData });
+    worker.on('message', (posted: Grant[]) => grants.push(...posted));
+    await once(worker, 'exit');
+  });
+  await Promise.all(ends);
+  return grants;
+}
+
+function report(context: TestContext, instants: readonly number[], count: number): void {
+  const seconds = ((instants.at(-1) ?? 0) - (instants[0] ?? 0)) / 1000;
+  const share = ((instants.length - 1) / seconds / count) * 100;
+  const range = `${fewestInWindow(instants, 1000)} to ${mostInWindow(instants, 1000)} in a second`;
+  context.diagnostic(`${share.toFixed(1)} % of ${count}/s; ${range}`);
+}
