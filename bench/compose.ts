@@ -155,7 +155,7 @@ const theirs = summarise(theirsUs);
 const [sample] = recipients;
 invariant(sample !== undefined, 'there is a recipient');
 process.stdout.write(
-  `message             ${composeBytes(sample).length} bytes, text and HTML, 5 merge fields in each\n`,
+  `message             ${composeBytes(composer, sample).length} bytes, text and HTML, 5 merge fields in each\n`,
 );
 process.stdout.write(`posthaste           ${ours.text} (to bytes, templates included)\n`);
 process.stdout.write(`  columns by Liquid ${liquid.text} (the same without the short cut for columns)\n`);

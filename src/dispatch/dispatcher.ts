@@ -132,7 +132,9 @@ export class Dispatcher {
   /** Never rejects: what a thread brings back, or that it died, is noted for `run`. */
   async #supervise(task: BatchTask): Promise<void> {
     try {
-      this.#reports.push(await this.#runner.run(task));
+      const report = await this.#runner.run(task);
+      // Only now: `run` puts another array in its place while we wait.
+      this.#reports.push(report);
     } catch (error) {
       this.#crashed.push({ batchId: task.batchId, error });
     }

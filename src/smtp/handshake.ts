@@ -113,7 +113,7 @@ function handOver(connection: SMTPConnection): OpenSession {
   return { kind: 'open', socket, extensions: parseExtensions(offered) };
 }
 
-/** The fields that nodemailer puts on its errors. */
+/** The fields that nodemailer puts on its errors; whoever uses them checks them. */
 interface NodemailerFields {
   code?: unknown;
   originalCode?: unknown;
@@ -122,8 +122,12 @@ interface NodemailerFields {
   command?: unknown;
 }
 
+function fieldsOf(error: unknown): NodemailerFields {
+  return typeof error === 'object' && error !== null ? error : {};
+}
+
 function describeFailure(error: unknown, relay: RelayOptions): HandshakeFailure {
-  const fields: NodemailerFields = error instanceof Error ? { ...error } : {};
+  const fields = fieldsOf(error);
   const code = typeof fields.code === 'string' ? fields.code : '';
   const original = typeof fields.originalCode === 'string' ? fields.originalCode : code;
   const replyCode = typeof fields.responseCode === 'number' ? fields.responseCode : 0;

@@ -1,6 +1,10 @@
 // What faults do to a session, stage by stage.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { FaultPlan } from '../../src/sandbox/fault_plan.ts';
+import { settleSession } from '../../src/sandbox/options.ts';
+import { Session } from '../../src/sandbox/session.ts';
+import { emptyStats } from '../../src/sandbox/stats.ts';
 import { codesOf, repliesTo, talkBothWays, withFaults } from './conversation.ts';
 
 const mail = 'MAIL FROM:<a@example.com>';
@@ -131,6 +135,21 @@ test('a delay may precede a greeting and a drop', () => {
   );
   assert.match(output, /^\[2000ms\]220 [^]*250 CHUNKING\r\n\[2000ms\]$/);
   assert.equal(ending, 'drop');
+});
+
+test('delays of one moment add up before all that is said in it', () => {
+  const options = withFaults('connect: delay 1s', 'connect: garbage x', 'greeting: delay 1s');
+  assert.match(talkBothWays(options, '').output, /^\[2000ms\]x220 /);
+});
+
+test('input that comes during a wait is answered after it', () => {
+  const { faults = [] } = withFaults('ehlo: delay 1s');
+  const home = { settings: settleSession({}), stats: emptyStats(), keep: () => {} };
+  const session = new Session({ ...home, plan: new FaultPlan(faults, 1, () => 0) }, 1);
+  session.open();
+  assert.equal(session.receive(Buffer.from('EHLO c\r\nNO')).waitMs, 1000);
+  assert.equal(session.receive(Buffer.from('OP\r\n')).output, '');
+  assert.match(session.resume().output, /^250-[^]*\r\n250 2\.0\.0 Ok\r\n$/);
 });
 
 test('a reply of several lines is sent as it is, in UTF-8', () => {

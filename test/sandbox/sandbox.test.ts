@@ -33,15 +33,21 @@ test('what is counted is a copy', async (t) => {
 });
 
 test('STARTTLS makes a session that knows nothing of before, and offers AUTH', async (t) => {
-  const options = { tls: 'starttls', auth: { user: 'u', pass: 'p' }, keep: 'messages' } as const;
+  const options = {
+    tls: 'starttls',
+    auth: { user: 'u', pass: 'p', required: false },
+    keep: 'messages',
+  } as const;
   const sandbox = await startFor(t, options);
   const plain = await dial(t, sandbox);
   await plain.until(/^220 .*\r\n/);
   assert.match(await plain.ask('EHLO c\r\n'), /250 STARTTLS\r\n$/);
+  await plain.ask('MAIL FROM:<early@example.com>\r\n');
   // The plain text that follows must not be obeyed inside TLS (RFC 3207 §6).
   assert.match(await plain.ask('STARTTLS\r\nEHLO injected\r\n'), /^220 /);
   plain.socket.removeAllListeners('data');
   const wire = await dialTls(t, sandbox, { socket: plain.socket });
+  assert.match(await wire.ask('RCPT TO:<b@example.net>\r\n'), /^503 MAIL first/);
   assert.match(await wire.ask('MAIL FROM:<a@example.com>\r\n'), /^503 EHLO first/);
   const offer = await wire.ask('EHLO c\r\n');
   assert.match(offer, /AUTH PLAIN LOGIN/);

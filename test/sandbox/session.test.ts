@@ -189,6 +189,7 @@ test('after a failed BDAT only RSET helps, and its octets are counted off', () =
 });
 
 test('BDAT without recipients or MAIL fails after its octets', () => {
+  assert.equal(codesOf(repliesTo({}, mail, 'BDAT 0 LAST', rcpt, 'RSET', mail)), '250 503 503 250 250');
   assert.equal(
     codesOf(repliesTo({}, 'BDAT 6 LAST', 'NOOP', mail, 'BDAT 6', 'NOOP', 'NOOP')),
     '503 250 503 250',

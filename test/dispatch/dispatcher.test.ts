@@ -1,0 +1,218 @@
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test, type TestContext } from 'node:test';
+import { Dispatcher, type BatchRunner } from '../../src/dispatch/dispatcher.ts';
+import type { Ledger } from '../../src/ledger/ledger.ts';
+import { openLedger } from '../../src/ledger/open_ledger.ts';
+import { packRecipients, unpackRecipients } from '../../src/mail/batch.ts';
+import type { PosthasteEvent } from '../../src/mail/event.ts';
+import type { Outcome, OutcomeKind } from '../../src/mail/outcome.ts';
+import type { Verdict } from '../../src/mail/verdict.ts';
+import { emptyTransactionTimes } from '../../src/mail/transaction_times.ts';
+import type { BatchReport, BatchTask } from '../../src/worker/contract.ts';
+
+/** A real ledger with `rows` recipients in batches of `size`, and a dispatcher over threads that the test plays. */
+async function open(context: TestContext, rows: number, size: number, runner: BatchRunner) {
+  const directory = mkdtempSync(join(tmpdir(), 'posthaste-test-'));
+  const ledger = await openLedger({ directory });
+  context.after(async () => {
+    await ledger.close();
+    rmSync(directory, { recursive: true });
+  });
+  const campaign = await ledger.createCampaign({ name: 'c', planDigest: 'd', createdAt: 0 });
+  await ledger.storeIntake(
+    campaign.id,
+    { batches: batchesOf(rows, size), refused: [], rows, columns: ['email'] },
+    Date.now(),
+  );
+  await ledger.completeIntake(campaign.id, { rows, listDigest: 'x', columns: ['email'] });
+  const events: PosthasteEvent[] = [];
+  const dispatcher = new Dispatcher(
+    {
+      campaignId: campaign.id,
+      campaignName: 'c',
+      relayName: 'primary',
+      task: () => ({ relay: 0, limits: [], planKey: '1', plan: new SharedArrayBuffer(0) }),
+      retry: { firstDelayMs: 20, factor: 2, maxDelayMs: 100, giveUpAfterMs: 60_000, jitter: 0 },
+      inDoubt: 'resend',
+      clock: { now: () => Date.now(), monotonic: () => performance.now() },
+      random: () => 0.5,
+      publish: (event) => events.push(event),
+      ended: () => {},
+    },
+    ledger,
+    runner,
+  );
+  dispatcher.notifyListComplete();
+  return { ledger, dispatcher, events, tally: async () => (await read(ledger)).tally };
+}
+
+async function read(ledger: Ledger) {
+  const record = await ledger.findCampaign('c');
+  assert.ok(record);
+  return record;
+}
+
+function batchesOf(rows: number, size: number) {
+  const batches = [];
+  for (let first = 1; first <= rows; first += size) {
+    const last = Math.min(first + size - 1, rows);
+    const recipients = Array.from({ length: last - first + 1 }, (_, index) => {
+      const row = first + index;
+      return { row, line: row + 1, address: `r${row}@a.example`, cells: [`r${row}@a.example`] };
+    });
+    batches.push({
+      recipientCount: recipients.length,
+      firstRow: first,
+      lastRow: last,
+      lane: '',
+      payload: packRecipients(recipients),
+    });
+  }
+  return batches;
+}
+
+function verdictOf(kind: OutcomeKind, scope: Verdict['scope'] = 'recipient'): Verdict {
+  const replyCode = { accepted: 250, rejected: 550, deferred: 451, inDoubt: 0, unsent: 0, invalid: 0 }[kind];
+  return {
+    scope,
+    stage: 'rcpt',
+    replyCode,
+    enhancedStatus: '',
+    category: '',
+    retryable: false,
+    text: `${replyCode}`,
+  };
+}
+
+function reportOf(
+  task: BatchTask,
+  kindOf: (row: number) => OutcomeKind,
+  scope?: Verdict['scope'],
+): BatchReport {
+  const outcomes: Outcome[] = unpackRecipients(task.payload).map(({ row }) => ({
+    row,
+    kind: kindOf(row),
+    at: Date.now(),
+    verdict: verdictOf(kindOf(row), scope),
+  }));
+  return {
+    batchId: task.batchId,
+    outcomes,
+    transactionTimes: emptyTransactionTimes(),
+    relayFailure: undefined,
+  };
+}
+
+test('it runs every batch, never more than the threads have room for, and ends', async (context) => {
+  let running = 0;
+  let most = 0;
+  const runner: BatchRunner = {
+    capacity: 3,
+    async run(task) {
+      running += 1;
+      most = Math.max(most, running);
+      await new Promise((resolve) => setTimeout(resolve, 1));
+      running -= 1;
+      return reportOf(task, () => 'accepted');
+    },
+  };
+  const { dispatcher, tally } = await open(context, 95, 10, runner);
+  assert.deepEqual(await dispatcher.run(), { kind: 'finished' });
+  assert.equal((await tally()).accepted, 95);
+  assert.equal(most, 3);
+});
+
+test('deferred recipients come again when they are due, with a higher attempt, and only they', async (context) => {
+  const seen: number[][] = [];
+  const runner: BatchRunner = {
+    capacity: 2,
+    run: (task) => {
+      seen.push(unpackRecipients(task.payload).map((one) => one.row));
+      return Promise.resolve(
+        reportOf(task, (row) => (row === 2 && seen.length < 3 ? 'deferred' : 'accepted')),
+      );
+    },
+  };
+  const { dispatcher, tally } = await open(context, 3, 10, runner);
+  await dispatcher.run();
+  assert.deepEqual(seen, [[1, 2, 3], [2], [2]]);
+  assert.equal((await tally()).accepted, 3);
+});
+
+test('events come after the commit', async (context) => {
+  const runner: BatchRunner = {
+    capacity: 1,
+    run: (task) => Promise.resolve(reportOf(task, () => 'rejected')),
+  };
+  const { dispatcher, events, tally } = await open(context, 4, 4, runner);
+  await dispatcher.run();
+  const settled = events.filter((event) => event.kind === 'batchSettled');
+  assert.deepEqual(
+    settled.map((event) => event.fates),
+    [{ rejected: 4 }],
+  );
+  assert.equal((await tally()).rejected, 4);
+});
+
+test('batches that the relay’s trouble sent back are tried again after a pause, and nobody is charged', async (context) => {
+  const instants: number[] = [];
+  const runner: BatchRunner = {
+    capacity: 1,
+    run: (task) => {
+      instants.push(performance.now());
+      const failed = instants.length === 1;
+      return Promise.resolve(
+        reportOf(task, () => (failed ? 'unsent' : 'accepted'), failed ? 'relay' : 'recipient'),
+      );
+    },
+  };
+  const { dispatcher, ledger, tally } = await open(context, 2, 2, runner);
+  await dispatcher.run();
+  assert.ok((instants[1] ?? 0) - (instants[0] ?? 0) >= 950);
+  assert.equal((await tally()).accepted, 2);
+  const record = await read(ledger);
+  for await (const row of ledger.readResults(record.id)) assert.equal(row.delivery?.attempts, 1);
+});
+
+test('a permanent failure of the relay ends the run; everybody is still pending', async (context) => {
+  const failure = {
+    kind: 'failed',
+    permanent: true,
+    hint: '',
+    verdict: verdictOf('unsent', 'relay'),
+  } as const;
+  const runner: BatchRunner = {
+    capacity: 2,
+    run: (task) => Promise.resolve({ ...reportOf(task, () => 'unsent', 'relay'), relayFailure: failure }),
+  };
+  const { dispatcher, ledger } = await open(context, 20, 5, runner);
+  assert.deepEqual(await dispatcher.run(), { kind: 'relayFailed', failure });
+  assert.equal((await ledger.pending((await read(ledger)).id)).recipients, 20);
+});
+
+test('a thread that dies gives its batch back; three in a row end the run with our own error', async (context) => {
+  let calls = 0;
+  const dying: BatchRunner = { capacity: 1, run: () => Promise.reject(new Error(`death ${(calls += 1)}`)) };
+  const { dispatcher, ledger } = await open(context, 6, 3, dying);
+  await assert.rejects(dispatcher.run(), { code: 'ERR_THREAD_CRASHED', exitCode: 70 });
+  assert.equal(calls, 3);
+  assert.equal((await ledger.pending((await read(ledger)).id)).recipients, 6);
+});
+
+test('told to stop, it claims nothing more and waits for what is in hand', async (context) => {
+  const finish: (() => void)[] = [];
+  const runner: BatchRunner = {
+    capacity: 1,
+    run: (task) => new Promise((resolve) => finish.push(() => resolve(reportOf(task, () => 'accepted')))),
+  };
+  const { dispatcher, tally } = await open(context, 20, 5, runner);
+  const end = dispatcher.run();
+  while (finish.length === 0) await new Promise((resolve) => setTimeout(resolve, 1));
+  dispatcher.stop();
+  finish[0]?.();
+  assert.deepEqual(await end, { kind: 'stopped' });
+  assert.equal((await tally()).accepted, 5);
+});

@@ -1,0 +1,117 @@
+import assert from 'node:assert/strict';
+import { serialize } from 'node:v8';
+import { test, type TestContext } from 'node:test';
+import { openWorkerPool, type WorkerPool } from '../../src/dispatch/worker_pool.ts';
+import { packRecipients } from '../../src/mail/batch.ts';
+import type { CampaignPlan } from '../../src/mail/campaign.ts';
+import { startSandbox, type Sandbox } from '../../src/sandbox/sandbox.ts';
+import { createLimiter } from '../../src/schedule/limiter.ts';
+import type { BatchTask } from '../../src/worker/contract.ts';
+
+const plan: CampaignPlan = {
+  id: 1,
+  columns: ['email', 'first_name'],
+  campaign: {
+    name: 'threads',
+    from: { name: 'Shop', address: 'shop@a.example' },
+    reversePath: 'shop@a.example',
+    subject: { file: 'c.yaml', line: 1, source: 'Hello {{ first_name }}' },
+    text: { file: 'c.yaml', line: 2, source: 'Hello {{ first_name }}\n' },
+    attachments: [],
+    headers: [],
+  },
+};
+
+function taskOf(batchId: number, rows: number): BatchTask {
+  const recipients = Array.from({ length: rows }, (_, index) => {
+    const address = `r${batchId}-${index + 1}@b.example`;
+    return { row: index + 1, line: index + 2, address, cells: [address, `Name${index + 1}`] };
+  });
+  const bytes = serialize(plan);
+  const memory = new SharedArrayBuffer(bytes.byteLength);
+  new Uint8Array(memory).set(bytes);
+  return { batchId, relay: 0, limits: [], planKey: '1:2', plan: memory, payload: packRecipients(recipients) };
+}
+
+async function open(context: TestContext, threads: number): Promise<{ sandbox: Sandbox; pool: WorkerPool }> {
+  const sandbox = await startSandbox({ keep: 'envelopes' });
+  const relay = {
+    name: 'test',
+    host: '127.0.0.1',
+    port: sandbox.port,
+    security: 'plain',
+    maxConnections: 4,
+    maxMessages: 1000,
+    pipelining: 'auto',
+    tls: { rejectUnauthorized: true },
+    connectionTimeoutMs: 5000,
+    greetingTimeoutMs: 5000,
+    commandTimeoutMs: 5000,
+    endOfDataTimeoutMs: 5000,
+  } as const;
+  const pool = openWorkerPool({ relays: [relay], threads, limiter: createLimiter([]) });
+  context.after(async () => {
+    await pool.close();
+    await sandbox.close();
+  });
+  return { sandbox, pool };
+}
+
+test('a batch comes back with one outcome for each recipient', async (context) => {
+  const { sandbox, pool } = await open(context, 1);
+  const report = await pool.run(taskOf(7, 120));
+  assert.equal(report.batchId, 7);
+  assert.deepEqual(
+    report.outcomes.map((one) => one.row).sort((a, b) => a - b),
+    Array.from({ length: 120 }, (_, index) => index + 1),
+  );
+  assert.ok(report.outcomes.every((one) => one.kind === 'accepted'));
+  assert.equal(
+    report.transactionTimes.counts.reduce((sum, count) => sum + count, 0),
+    120,
+  );
+  assert.equal(sandbox.stats().accepted, 120);
+});
+
+test('a thread without a task notices that the relay closed its sessions', async (context) => {
+  // With piscina's default atomics a thread is blocked between tasks, and its sockets are deaf.
+  const { sandbox, pool } = await open(context, 1);
+  await pool.run(taskOf(1, 40));
+  await until(() => pool.gauges(0).sessionsOpen > 0);
+  await sandbox.close();
+  await until(() => pool.gauges(0).sessionsOpen === 0);
+});
+
+test('a batch that is under way when the order to stop comes gives back what was not begun', async (context) => {
+  const { sandbox, pool } = await open(context, 1);
+  const running = pool.run(taskOf(1, 5000));
+  await until(() => sandbox.stats().accepted > 100);
+  pool.stop('drain');
+  const { outcomes } = await running;
+  const accepted = outcomes.filter((one) => one.kind === 'accepted').length;
+  const unsent = outcomes.filter((one) => one.kind === 'unsent');
+  assert.equal(outcomes.length, 5000);
+  assert.equal(accepted, sandbox.stats().accepted);
+  assert.ok(unsent.length > 0 && unsent.every((one) => one.verdict.scope === 'us'));
+});
+
+test('a plan that does not compile fails its task and not the thread', async (context) => {
+  const { pool } = await open(context, 1);
+  const broken = {
+    ...plan,
+    campaign: { ...plan.campaign, subject: { file: 'c.yaml', line: 1, source: '{{ nobody }}' } },
+  };
+  const bytes = serialize(broken);
+  const memory = new SharedArrayBuffer(bytes.byteLength);
+  new Uint8Array(memory).set(bytes);
+  await assert.rejects(pool.run({ ...taskOf(1, 3), planKey: 'broken', plan: memory }), /nobody/);
+  assert.equal((await pool.run(taskOf(2, 3))).outcomes.length, 3);
+});
+
+async function until(condition: () => boolean): Promise<void> {
+  const deadlineAt = performance.now() + 10_000;
+  while (!condition()) {
+    if (performance.now() > deadlineAt) throw new Error('what the test waits for did not happen within 10 s');
+    await new Promise((resolve) => setTimeout(resolve, 2));
+  }
+}
