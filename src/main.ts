@@ -12,6 +12,8 @@ if (major < required[0] || (major === required[0] && minor < required[1])) {
   );
   process.exitCode = 78;
 } else {
+  // Half of a short run would go into compiling us anew (node main.ts --version: 0.6 s without, 0.3 s with it).
+  process.getBuiltinModule('node:module').enableCompileCache();
   const { runCommandLine } = await import('./cli/command_line.ts');
   process.exitCode = await runCommandLine(process.argv.slice(2));
 }

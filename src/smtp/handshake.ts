@@ -72,7 +72,8 @@ function authenticate(connection: SMTPConnection, auth: NonNullable<RelayOptions
   return new Promise((resolve, reject) => {
     connection.on('error', reject);
     if (!connection.allowsAuth) {
-      reject(new Error('the relay does not offer AUTH on this connection'));
+      // The code that nodemailer gives to every other failure to log in.
+      reject(Object.assign(new Error('the relay does not offer AUTH on this connection'), { code: 'EAUTH' }));
       return;
     }
     const credentials = { user: auth.user, pass: auth.pass };

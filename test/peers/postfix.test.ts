@@ -16,7 +16,8 @@ const programs = ['postfix', 'saslpasswd2', 'openssl', 'bash', 'gzip'];
 const reasons = programs.map((program) => skipUnlessInstalled(program)).filter((reason) => reason !== false);
 const skip = process.getuid?.() === 0 ? (reasons[0] ?? false) : 'Postfix needs root';
 
-const args = ['send', 'campaign.yaml', 'list.csv', '--config', 'posthaste.yaml', '--state', 'state', '--json'];
+const bare = ['send', 'campaign.yaml', 'list.csv', '--state', 'state', '--json'];
+const args = [...bare, '--config', 'posthaste.yaml'];
 const withResults = [...args, '--results', 'results.ndjson'];
 const credentials = { user: '${SMTP_USER}', pass: '${SMTP_PASS}' };
 const environment = { SMTP_USER: account.user, SMTP_PASS: account.pass };
@@ -66,6 +67,17 @@ describe('with a real Postfix', { skip, timeout: 300_000 }, () => {
     const env = { CREDENTIALS_DIRECTORY: join(folder.path, 'credentials') };
     assertFinished(await folder.run(args, { env }), 3);
     await assertPersonalised(await postfix().arrivals('credential.test'), 3);
+  });
+
+  test('a relay URL may carry the password, percent-encoded', async (context) => {
+    const { submissionPort, caFile } = postfix();
+    const folder = openFolder(context, 'url', { port: submissionPort, auth: credentials }, makeList('url', 3));
+    const userInfo = [account.user, account.pass].map(encodeURIComponent).join(':');
+    const url = `smtp+starttls://${userInfo}@127.0.0.1:${submissionPort}?ca=${encodeURIComponent(caFile)}`;
+    const ended = await folder.run([...bare, '--relay', url]);
+    assertFinished(ended, 3);
+    assertSecretFree(`${ended.stdout}${ended.stderr}${readState(folder)}`, encodeURIComponent(account.pass));
+    await assertPersonalised(await postfix().arrivals('url.test'), 3);
   });
 
   test('a wrong password ends with 77, is shown nowhere and loses nobody', async (context) => {
@@ -162,12 +174,13 @@ describe('with a real Postfix', { skip, timeout: 300_000 }, () => {
   test('a session that Postfix ends for too many refusals costs no recipient an attempt', async (context) => {
     const { impatientPort, caFile, log } = postfix();
     const relay = { port: impatientPort, auth: credentials, ca: caFile, maxConnections: 1 };
-    const rows = Array.from({ length: 12 }, (_, row) => row + 1).map((row) => listRow('errors', row % 2 === 0 ? unknownPrefix : 'reader', row));
-    const folder = openFolder(context, 'errors', relay, `${listHeader}${rows.join('')}`);
+    // Postfix forgets its count of errors when it takes a message, so the unknown ones stand together.
+    const list = [makeList('errors', 3), makeList('errors', 12, unknownPrefix, ''), makeList('errors', 3, 'last', '')];
+    const folder = openFolder(context, 'errors', relay, list.join(''));
     const logged = log().length;
     const ended = await folder.run(withResults, { env: environment });
     assert.equal(ended.code, 0, ended.stderr);
-    assert.deepEqual([summaryIn(ended).accepted, summaryIn(ended).rejected], [6, 6]);
+    assert.deepEqual([summaryIn(ended).accepted, summaryIn(ended).rejected], [6, 12]);
     assert.match(log().slice(logged), /too many errors/, 'the guard: no session was ended');
     assert.deepEqual(new Set(readResults(folder).map((row) => row.attempts)), new Set([1]));
     await assertPersonalised(await postfix().arrivals('errors.test'), 6);
@@ -235,7 +248,7 @@ async function assertPersonalised(messages: readonly KeptMessage[], count: numbe
     const htmlName = name.replace('&', '&amp;');
     assert.equal(parsed.html?.trim(), `<p>Dear ${htmlName}, your code is <b>${code}</b>.</p>`);
     const received = parsed.headers.find((header) => header.key === 'received')?.value ?? '';
-    assert.match(received, /using TLSv1\.[23] .*\(Authenticated sender: mailer(@peer\.test)?\) .*with ESMTPSA/s);
+    assert.match(received, /using TLSv1\.[23]\b.*\(Authenticated sender: mailer@peer\.test\).*with ESMTPSA\b/s);
   }
 }
 

@@ -36,7 +36,7 @@ export const account = { user: 'mailer', pass: 'Übung macht den "Meister" %41' 
 export const unknownPrefix = 'gone';
 
 const startTimeoutMs = 20_000;
-const deliveryTimeoutMs = 60_000;
+const deliveryTimeoutMs = 20_000;
 const pollEveryMs = 50;
 const realm = 'peer.test';
 
@@ -162,7 +162,8 @@ rewrite unix - - n - - trivial-rewrite
 bounce unix - - n - 0 bounce
 defer unix - - n - 0 bounce
 proxymap unix - - n - - proxymap
-smtp unix - - n - - smtp
+relay unix - - n - - smtp
+flush unix n - n 1000? 0 flush
 error unix - - n - - error
 retry unix - - n - - error
 anvil unix - - n - 1 anvil
