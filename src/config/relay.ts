@@ -21,7 +21,8 @@ export interface RelayConfig {
   readonly maxConnections: number;
   readonly maxMessages: number;
   readonly rate?: Rate | undefined;
-  readonly pipelining: 'auto' | 'off' | 'standard';
+  readonly pipelining: 'auto' | 'off' | 'standard' | 'deep';
+  readonly inFlight: number;
   readonly clientName?: string | undefined;
   readonly localAddress?: string | undefined;
   readonly tls: {
@@ -64,6 +65,7 @@ export function completeRelay(site: RelaySite): RelayConfig | undefined {
     maxMessages: written.maxMessages,
     rate,
     pipelining: written.pipelining,
+    inFlight: written.inFlight,
     clientName: written.name,
     localAddress: written.localAddress,
     tls,

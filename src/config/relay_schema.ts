@@ -80,8 +80,14 @@ export const relaySchema = z.strictObject({
     default: '1s',
   }),
   pipelining: key(
-    choice(['auto', 'off', 'standard']).prefault('auto'),
-    'auto and standard: several commands at once where the relay offers it (RFC 2920); off: one at a time.',
+    choice(['auto', 'off', 'standard', 'deep']).prefault('auto'),
+    'auto and standard: one round trip a message where the relay offers PIPELINING; off: one command at a time; ' +
+      'deep: several messages on the wire of a session at once where it offers CHUNKING, too, and after a drop that ' +
+      'many may be in doubt.',
+  ),
+  inFlight: key(
+    wholeNumber(1, 256).prefault(16),
+    'With `pipelining: deep`: the most messages on the wire of a session.',
   ),
   name: key(text(isClientName, 'a host name or an address literal such as [192.0.2.1]').optional(), {
     sentence: 'Name for EHLO.',

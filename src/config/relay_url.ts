@@ -21,6 +21,7 @@ const parameters: Readonly<Record<string, Path>> = {
   rateLimit: ['rateLimit'],
   rateDelta: ['rateDelta'],
   pipelining: ['pipelining'],
+  inFlight: ['inFlight'],
   name: ['name'],
   localAddress: ['localAddress'],
   connectionTimeout: ['connectionTimeout'],

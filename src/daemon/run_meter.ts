@@ -4,7 +4,7 @@ import type { WorkerPool } from '../dispatch/worker_pool.ts';
 import type { PosthasteEvent } from '../mail/event.ts';
 import type { Limit } from '../schedule/limiter.ts';
 import type { RelayOptions } from '../smtp/relay.ts';
-import { nameBottleneck } from './bottleneck.ts';
+import { nameBottleneck, type RunTimes } from './bottleneck.ts';
 
 export class RunMeter {
   readonly #relay: RelayOptions;
@@ -16,7 +16,9 @@ export class RunMeter {
   #answered = 0;
   #transactions = 0;
   #transactionSeconds = 0;
-  #final: { threadActiveMs: number; permitWaitMs: number; mainActiveMs: number } | undefined;
+  #final:
+    | Pick<RunTimes, 'threadActiveMs' | 'permitWaitMs' | 'mainActiveMs' | 'roundTripMs' | 'deepInFlight'>
+    | undefined;
 
   constructor(relay: RelayOptions, limits: readonly Limit[]) {
     this.#relay = relay;
@@ -35,6 +37,8 @@ export class RunMeter {
     this.#final = {
       threadActiveMs: gauges?.activeMs ?? 0,
       permitWaitMs: gauges?.permitWaitMs ?? 0,
+      roundTripMs: gauges?.roundTripMs ?? 0,
+      deepInFlight: gauges?.couldGoDeep === true ? this.#relay.inFlight : 0,
       mainActiveMs: performance.eventLoopUtilization().active - this.#mainActiveAtStart,
     };
   }
@@ -56,6 +60,7 @@ export class RunMeter {
     if (this.#final === undefined || this.#answered === 0) return undefined;
     return nameBottleneck({
       wallMs,
+      perSecond: this.#answered / (wallMs / 1000),
       threads: this.#pool?.threads ?? 1,
       ...this.#final,
       limits: this.#limits.map((limit) => limit.name),

@@ -267,12 +267,7 @@ export class Sending {
 
   async #sample(): Promise<Sample> {
     const { recipients, batches, oldestDueAt } = await this.#ledger.pending(this.#record.id);
-    const gauges = this.#pool?.gauges(0) ?? {
-      sessionsOpen: 0,
-      sessionsBusy: 0,
-      permitWaitMs: 0,
-      activeMs: 0,
-    };
+    const gauges = this.#pool?.gauges(0) ?? noGauges;
     return {
       pendingRecipients: recipients,
       pendingBatches: batches,
@@ -332,6 +327,16 @@ async function findOrCreateCampaign(
     exitCode: ExitCode.dataError,
   });
 }
+
+/** Before there are threads. */
+const noGauges = {
+  sessionsOpen: 0,
+  sessionsBusy: 0,
+  permitWaitMs: 0,
+  activeMs: 0,
+  roundTripMs: 0,
+  couldGoDeep: false,
+};
 
 function limitsOf(request: SendRequest): Limit[] {
   const limits: Limit[] = [];

@@ -21,6 +21,10 @@ export interface RelayGauges {
   readonly sessionsBusy: number;
   readonly permitWaitMs: number;
   readonly activeMs: number;
+  /** The shortest of any thread; 0 before there was one. */
+  readonly roundTripMs: number;
+  /** True when `pipelining: deep` would be possible and is not used. */
+  readonly couldGoDeep: boolean;
 }
 
 export interface WorkerPool {
@@ -80,18 +84,20 @@ function extension(): string {
 }
 
 function sumGauges(gauges: Float64Array, threads: number, relays: number, relay: number): RelayGauges {
-  const sum = (slot: number): number => {
-    let total = 0;
-    for (let thread = 0; thread < threads; thread += 1) {
-      total += gauges[(thread * relays + relay) * gaugeCount + slot] ?? 0;
-    }
-    return total;
-  };
+  const each = (slot: number): number[] =>
+    Array.from(
+      { length: threads },
+      (_, thread) => gauges[(thread * relays + relay) * gaugeCount + slot] ?? 0,
+    );
+  const sum = (slot: number): number => each(slot).reduce((total, value) => total + value, 0);
+  const roundTrips = each(gaugeSlot.roundTripMs).filter((value) => value > 0);
   return {
     sessionsOpen: sum(gaugeSlot.sessionsOpen),
     sessionsBusy: sum(gaugeSlot.sessionsBusy),
     permitWaitMs: sum(gaugeSlot.permitWaitMs),
     activeMs: sum(gaugeSlot.activeMs),
+    roundTripMs: roundTrips.length === 0 ? 0 : Math.min(...roundTrips),
+    couldGoDeep: sum(gaugeSlot.couldGoDeep) > 0,
   };
 }
 

@@ -2,7 +2,8 @@
 import pLimit from 'p-limit';
 import type { Random } from '../base/random.ts';
 import type { Failure } from '../mail/verdict.ts';
-import type { Settled, Transaction } from './dialogue.ts';
+import { ConnectionLimit } from './connection_limit.ts';
+import type { SendingMode, Settled, Transaction } from './dialogue.ts';
 import type { Extensions } from './extensions.ts';
 import { openSession, type HandshakeFailure } from './handshake.ts';
 import type { RelayOptions } from './relay.ts';
@@ -35,22 +36,29 @@ export interface PoolCounts {
   readonly busy: number;
   /** Time in which a session had room and a limit did not grant, so far. */
   readonly permitWaitMs: number;
+  /** The shortest round trip seen so far; 0 before there was one. */
+  readonly roundTripMs: number;
+  /** True when the relay offers what `pipelining: deep` needs, and it is not used. */
+  readonly couldGoDeep: boolean;
 }
 
 const firstReopenDelayMs = 500;
 const maxReopenDelayMs = 30_000;
 const sweepEveryMs = 1000;
 const handshakesAtOnce = 20;
+/** With so few messages left a session's replacement may be opened. */
+const nearlySpent = 3;
 /** An idle session is kept this long for the next batch. Below the 5 minutes after which servers hang up. */
 const idleTimeoutMs = 60_000;
 
 /**
  * Invariants: open + opening <= share; no session is opened without backlog; while the relay refuses sessions at
- * most one attempt is made per reopen delay, which doubles.
+ * most one attempt is made per reopen delay, which doubles. A session that is nearly spent is replaced while it still
+ * works, as far as the share has room.
  */
 export class Pool<T extends Transaction> implements SessionOwner<T> {
   readonly #relay: RelayOptions;
-  readonly #share: number;
+  readonly #limit: ConnectionLimit;
   readonly #work: Work<T>;
   readonly #random: Random;
   readonly #sessions = new Set<Session<T>>();
@@ -59,6 +67,10 @@ export class Pool<T extends Transaction> implements SessionOwner<T> {
   readonly #handshakes = pLimit(handshakesAtOnce);
   #opening = 0;
   #reopenDelayMs = 0;
+  /** The relay says PIPELINING and loses commands (RFC 2920 §2): from here on one at a time. */
+  #pipeliningBroken = false;
+  #roundTripMs = Infinity;
+  #couldGoDeep = false;
   #reopenTimer: NodeJS.Timeout | undefined;
   #waitTimer: NodeJS.Timeout | undefined;
   #waitUntilMs = Infinity;
@@ -69,7 +81,7 @@ export class Pool<T extends Transaction> implements SessionOwner<T> {
   /** `share`: the sessions this thread may have of the relay's `maxConnections`. */
   constructor(relay: RelayOptions, share: number, work: Work<T>, random: Random) {
     this.#relay = relay;
-    this.#share = share;
+    this.#limit = new ConnectionLimit(share);
     this.#work = work;
     this.#random = random;
     this.#sweeper = setInterval(() => this.#sweep(), sweepEveryMs);
@@ -78,8 +90,18 @@ export class Pool<T extends Transaction> implements SessionOwner<T> {
 
   get counts(): PoolCounts {
     let busy = 0;
-    for (const session of this.#sessions) if (session.busy) busy += 1;
-    return { open: this.#sessions.size, busy, permitWaitMs: this.#permitWaitMs };
+    let roundTripMs = this.#roundTripMs;
+    for (const session of this.#sessions) {
+      if (session.busy) busy += 1;
+      roundTripMs = Math.min(roundTripMs, session.roundTripMs);
+    }
+    return {
+      open: this.#sessions.size,
+      busy,
+      permitWaitMs: this.#permitWaitMs,
+      roundTripMs: roundTripMs === Infinity ? 0 : roundTripMs,
+      couldGoDeep: this.#couldGoDeep,
+    };
   }
 
   /** Tells the pool that there may be new work, or that a limit may grant again. */
@@ -126,7 +148,9 @@ export class Pool<T extends Transaction> implements SessionOwner<T> {
 
   closed(session: Session<T>, failure: Failure): void {
     this.#sessions.delete(session);
+    this.#roundTripMs = Math.min(this.#roundTripMs, session.roundTripMs);
     if (this.#closed) return;
+    if (session.lostItsPlace) this.#pipeliningBroken = true;
     // A session that got nothing done, or broke, is replaced without haste; any other at once.
     if (!session.proven || failure.kind === 'garbled' || failure.kind === 'timeout') this.#backOff();
     this.#openAsNeeded();
@@ -134,10 +158,19 @@ export class Pool<T extends Transaction> implements SessionOwner<T> {
 
   #openAsNeeded(): void {
     if (this.#reopenTimer !== undefined) return;
-    const idle = this.#sessions.size - this.counts.busy;
+    let useful = 0;
+    let idle = 0;
+    for (const session of this.#sessions) {
+      if (session.remaining <= nearlySpent) continue;
+      useful += 1;
+      if (!session.busy) idle += 1;
+    }
+    const opening = this.#opening;
+    const room = this.#limit.share - this.#sessions.size - opening;
     const wanted = Math.min(
-      this.#share - this.#sessions.size - this.#opening,
-      this.#work.backlog - idle - this.#opening,
+      room,
+      this.#limit.allowed(performance.now()) - useful - opening,
+      this.#work.backlog - idle - opening,
     );
     // A relay that refused the last attempt is asked with one session first.
     const allowed = this.#reopenDelayMs > 0 ? Math.min(wanted, 1 - this.#opening) : wanted;
@@ -172,6 +205,8 @@ export class Pool<T extends Transaction> implements SessionOwner<T> {
   #noteFailure(failure: HandshakeFailure): void {
     if (this.#closed) return;
     this.#backOff();
+    // While others are open, the relay is there: it wants fewer of us.
+    if (this.#sessions.size > 0) this.#limit.refused(this.#sessions.size, performance.now());
     if (this.#sessions.size === 0 && this.#opening === 0) this.#work.relayFailed(failure);
   }
 
@@ -187,14 +222,23 @@ export class Pool<T extends Transaction> implements SessionOwner<T> {
   }
 
   #sessionOptions(extensions: Extensions): ConstructorParameters<typeof Session>[2] {
-    const standard = this.#relay.pipelining !== 'off' && extensions.pipelining;
+    const mode = this.#chooseMode(extensions);
+    this.#couldGoDeep = extensions.chunking && mode === 'standard';
     return {
-      mode: standard ? 'standard' : 'off',
+      mode,
       maxMessages: this.#relay.maxMessages,
+      inFlight: this.#relay.inFlight,
       commandTimeoutMs: this.#relay.commandTimeoutMs,
       endOfDataTimeoutMs: this.#relay.endOfDataTimeoutMs,
       idleTimeoutMs,
     };
+  }
+
+  /** What the relay offers, what the configuration allows, and what experience with this relay has taught. */
+  #chooseMode(extensions: Extensions): SendingMode {
+    const { pipelining } = this.#relay;
+    if (pipelining === 'off' || !extensions.pipelining || this.#pipeliningBroken) return 'off';
+    return pipelining === 'deep' && extensions.chunking ? 'deep' : 'standard';
   }
 
   #wakeAfter(delayMs: number): void {

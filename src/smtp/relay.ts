@@ -18,8 +18,13 @@ export interface RelayOptions {
   /** Messages after which a session is replaced. */
   readonly maxMessages: number;
   readonly rate?: Rate | undefined;
-  /** auto: standard where the relay offers PIPELINING (RFC 2920), else off. off: one command at a time. */
-  readonly pipelining: 'auto' | 'off' | 'standard';
+  /**
+   * auto: standard where the relay offers PIPELINING (RFC 2920), else off. off: one command at a time. deep: several
+   * whole transactions at once where the relay also offers CHUNKING (RFC 3030), else as auto.
+   */
+  readonly pipelining: 'auto' | 'off' | 'standard' | 'deep';
+  /** In deep: the most transactions on the wire of one session; that many may be in doubt after a drop. */
+  readonly inFlight: number;
   /** Name for EHLO; the machine's where absent. */
   readonly clientName?: string | undefined;
   /** Local address to connect from. */

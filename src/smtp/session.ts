@@ -5,11 +5,14 @@ import type { Failure } from '../mail/verdict.ts';
 import { Dialogue, type SendingMode, type Settled, type Transaction } from './dialogue.ts';
 import type { Extensions } from './extensions.ts';
 import { ReplyParser } from './reply_parser.ts';
+import { Window } from './window.ts';
 
 export interface SessionOptions {
   readonly mode: SendingMode;
   /** Transactions after which the session takes no more. */
   readonly maxMessages: number;
+  /** In deep: the most transactions on the wire at once. */
+  readonly inFlight: number;
   readonly commandTimeoutMs: number;
   readonly endOfDataTimeoutMs: number;
   /** How long a session without work is kept. */
@@ -27,6 +30,12 @@ export interface SessionOwner<T extends Transaction> {
 
 /** How long a QUIT waits for its answer (RFC 5321 §4.1.1.10 asks to wait; nothing depends on it). */
 const quitTimeoutMs = 2000;
+/** Longest silence in the middle of a group: a relay that lost the rest of it (RFC 2920 §2) never answers. */
+const groupTimeoutMs = 60_000;
+/** Postfix answers slowly from the tenth error in a row on, and with 421 from the twentieth; a refusal costs two. */
+const errorsBeforeRotation = 8;
+/** Written and not yet taken by the kernel: above this nothing more is begun. */
+const maxUnsentBytes = 1_048_576;
 
 export class Session<T extends Transaction> {
   readonly extensions: Extensions;
@@ -35,12 +44,18 @@ export class Session<T extends Transaction> {
   readonly #owner: SessionOwner<T>;
   readonly #parser = new ReplyParser();
   readonly #dialogue: Dialogue<T>;
+  readonly #window: Window;
+  /** When the transactions on the wire were written, oldest first; in deep only. */
+  #writtenAt: number[] = [];
   #begun = 0;
   #proven = false;
   #retiring = false;
   #quitting = false;
+  #lostItsPlace = false;
   #over = false;
   #deadlineAt: number;
+  #askedAt = 0;
+  #roundTripMs = Infinity;
 
   constructor(
     socket: Socket,
@@ -54,8 +69,10 @@ export class Session<T extends Transaction> {
     this.#options = options;
     this.#owner = owner;
     this.#dialogue = new Dialogue(options.mode);
+    this.#window = new Window(options.inFlight);
     this.#deadlineAt = now + options.idleTimeoutMs;
     socket.on('data', (chunk: Buffer) => this.#receive(chunk));
+    socket.on('drain', () => this.pump());
     socket.on('error', (error) =>
       this.#end({ kind: 'closed', text: `the connection broke: ${error.message}` }),
     );
@@ -69,15 +86,29 @@ export class Session<T extends Transaction> {
     return this.#proven;
   }
 
+  /** True when the relay answered the beginning of a group and then nothing, or what fits nothing. */
+  get lostItsPlace(): boolean {
+    return this.#lostItsPlace;
+  }
+
   get busy(): boolean {
     return !this.#dialogue.idle;
   }
 
+  /** The shortest time from a command on an idle session to its reply; Infinity before there was one. */
+  get roundTripMs(): number {
+    return this.#roundTripMs;
+  }
+
+  /** Transactions that this session may still begin. */
+  get remaining(): number {
+    if (this.#over || this.#retiring || this.#dialogue.errorsInARow >= errorsBeforeRotation) return 0;
+    return this.#options.maxMessages - this.#begun;
+  }
+
   /** True when the session would take a transaction now. */
   get hasRoom(): boolean {
-    return (
-      !this.#over && !this.#retiring && this.#begun < this.#options.maxMessages && this.#dialogue.hasRoom
-    );
+    return this.remaining > 0 && this.#dialogue.hasRoom && this.#socket.writableLength < maxUnsentBytes;
   }
 
   /**
@@ -91,10 +122,9 @@ export class Session<T extends Transaction> {
     while (this.hasRoom) {
       const transaction = this.#owner.next(this);
       if (transaction === undefined) break;
-      this.#begun += 1;
-      this.#dialogue.begin(transaction);
+      this.#begin(transaction);
     }
-    if (this.#dialogue.idle && (this.#retiring || this.#begun >= this.#options.maxMessages)) this.#quit();
+    if (this.#dialogue.idle && this.remaining <= 0) this.#quit();
     this.#write();
   }
 
@@ -117,9 +147,18 @@ export class Session<T extends Transaction> {
     this.#end({ kind: 'timeout', text: `no reply to ${this.#dialogue.awaiting} in time` });
   }
 
+  #begin(transaction: T): void {
+    this.#begun += 1;
+    const wasIdle = this.#dialogue.idle;
+    this.#dialogue.begin(transaction);
+    if (this.#options.mode === 'deep') this.#writtenAt.push(performance.now());
+    if (wasIdle) this.#askedAt = performance.now();
+  }
+
   #receive(chunk: Buffer): void {
     const replies: Reply[] = [];
     const problem = this.#parser.feed(chunk, replies);
+    if (replies.length > 0) this.#measureRoundTrip();
     for (const reply of replies) this.#dialogue.receive(reply);
     if (problem !== undefined) return this.#end({ kind: 'garbled', text: `the relay sent ${problem}` });
     // Per reply, not per read: a relay that drips bytes does not buy itself time.
@@ -127,11 +166,26 @@ export class Session<T extends Transaction> {
     this.pump();
   }
 
+  #measureRoundTrip(): void {
+    if (this.#askedAt === 0) return;
+    this.#roundTripMs = Math.min(this.#roundTripMs, performance.now() - this.#askedAt);
+    this.#askedAt = 0;
+  }
+
   #settle(): void {
+    const inFlight = this.#writtenAt.length;
     for (const settled of this.#dialogue.takeSettled()) {
       if (settled.verdict.replyCode !== 0 && settled.kind !== 'unsent') this.#proven = true;
+      this.#adjustWindow(inFlight);
       this.#owner.settle(this, settled);
     }
+  }
+
+  #adjustWindow(inFlight: number): void {
+    const writtenAt = this.#writtenAt.shift();
+    if (writtenAt === undefined) return;
+    this.#window.note(performance.now() - writtenAt, inFlight);
+    this.#dialogue.setWindow(this.#window.size);
   }
 
   #quit(): void {
@@ -156,13 +210,18 @@ export class Session<T extends Transaction> {
     if (this.#quitting) return quitTimeoutMs;
     const { awaiting } = this.#dialogue;
     if (awaiting === 'idle') return this.#options.idleTimeoutMs;
-    return awaiting === 'end' ? this.#options.endOfDataTimeoutMs : this.#options.commandTimeoutMs;
+    if (awaiting === 'end') return this.#options.endOfDataTimeoutMs;
+    const { mode, commandTimeoutMs } = this.#options;
+    return mode === 'off' ? commandTimeoutMs : Math.min(commandTimeoutMs, groupTimeoutMs);
   }
 
   /** The one way out. */
   #end(failure: Failure): void {
     if (this.#over) return;
     this.#over = true;
+    const { awaiting } = this.#dialogue;
+    const midGroup = this.#options.mode !== 'off' && (awaiting === 'rcpt' || awaiting === 'data');
+    this.#lostItsPlace = midGroup && (failure.kind === 'timeout' || failure.kind === 'garbled');
     this.#dialogue.close(failure);
     this.#socket.destroy();
     this.#settle();

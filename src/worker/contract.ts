@@ -33,8 +33,12 @@ export const gaugeSlot = {
   permitWaitMs: 2,
   /** Time the thread's event loop was not waiting, in ms, the same for all relays. */
   activeMs: 3,
+  /** The shortest round trip to the relay; 0 before there was one. */
+  roundTripMs: 4,
+  /** 1 where `pipelining: deep` would be possible and is not used. */
+  couldGoDeep: 5,
 } as const;
-export const gaugeCount = 4;
+export const gaugeCount = 6;
 
 /** One batch for one relay. */
 export interface BatchTask {

@@ -101,11 +101,13 @@ function stopVerdict(): ReturnType<typeof localVerdict> {
 function writeGauges(): void {
   const activeMs = performance.eventLoopUtilization().active;
   for (const [relay, lane] of lanes.entries()) {
-    const { open, busy, permitWaitMs } = lane.pool.counts;
+    const { open, busy, permitWaitMs, roundTripMs, couldGoDeep } = lane.pool.counts;
     const base = (threadIndex * lanes.length + relay) * gaugeCount;
     gauges[base + gaugeSlot.sessionsOpen] = open;
     gauges[base + gaugeSlot.sessionsBusy] = busy;
     gauges[base + gaugeSlot.permitWaitMs] = permitWaitMs;
     gauges[base + gaugeSlot.activeMs] = activeMs;
+    gauges[base + gaugeSlot.roundTripMs] = roundTripMs;
+    gauges[base + gaugeSlot.couldGoDeep] = couldGoDeep ? 1 : 0;
   }
 }

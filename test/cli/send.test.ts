@@ -244,6 +244,27 @@ test('a relay without PIPELINING is sent to one command at a time', async (conte
   assert.equal(summaryIn(await folder.run(sendArgs(sandbox))).accepted, 50);
 });
 
+test('deep keeps several messages on the wire of a session; each arrives once, with its own bytes', async (context) => {
+  const faults = [parseFault('rcpt 10%: 550 5.1.1 who'), parseFault('end 5% first: 452 4.3.1 later')];
+  const sandbox = await openRelay(context, { latencyMs: 20, faults });
+  const folder = new Folder(context, { 'campaign.yaml': campaignYaml, 'list.csv': makeList(2000) });
+  const ended = await folder.run([
+    ...sendArgs(sandbox, 'maxConnections=2&maxMessages=5000&pipelining=deep'),
+    '--results',
+    'out.csv',
+  ]);
+  const summary = summaryIn(ended);
+  assert.equal(summary.accepted + summary.rejected, 2000);
+  assert.equal(sandbox.stats().accepted, summary.accepted);
+  assert.equal(new Set(recipientsAt(sandbox)).size, summary.accepted);
+  assert.ok(sandbox.messages().every((message) => message.chunked));
+  for (const { recipients, data } of sandbox.messages()) {
+    assert.match(data.toString(), new RegExp(`Name${/\d+/.exec(recipients[0] ?? '')?.[0]}, spring`));
+  }
+  // Two sessions of one message a round trip would send 100 a second.
+  assert.ok(summary.perSecond > 300, String(summary.perSecond));
+});
+
 test('a session takes maxMessages and no more', async (context) => {
   const sandbox = await openRelay(context);
   const folder = new Folder(context, { 'campaign.yaml': campaignYaml, 'list.csv': makeList(95) });

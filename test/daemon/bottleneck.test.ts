@@ -12,6 +12,9 @@ const easy: RunTimes = {
   meanTransactionMs: 12.34,
   maxConnections: 5,
   cores: 4,
+  perSecond: 95,
+  roundTripMs: 48,
+  deepInFlight: 0,
 };
 
 test('waiting for permits for most of the time means that the rate limits', () => {
@@ -31,6 +34,14 @@ test('a busy main thread means that list and ledger limit', () => {
     nameBottleneck({ ...easy, mainActiveMs: 950 }),
     /the main thread \(list and ledger\) was busy 95 %/,
   );
+});
+
+test('a long round trip to a relay that offers CHUNKING means that deep would help, and by how much at most', () => {
+  assert.equal(
+    nameBottleneck({ ...easy, deepInFlight: 16 }),
+    'the relay: round trip 48 ms, CHUNKING offered: pipelining: deep could send up to 1,700/s instead of 95/s',
+  );
+  assert.doesNotMatch(nameBottleneck({ ...easy, deepInFlight: 16, roundTripMs: 1 }), /deep/);
 });
 
 test('otherwise the relay limits', () => {

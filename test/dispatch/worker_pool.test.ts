@@ -43,6 +43,7 @@ async function open(context: TestContext, threads: number): Promise<{ sandbox: S
     maxConnections: 4,
     maxMessages: 1000,
     pipelining: 'auto',
+    inFlight: 16,
     tls: { rejectUnauthorized: true },
     connectionTimeoutMs: 5000,
     greetingTimeoutMs: 5000,

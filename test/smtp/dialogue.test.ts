@@ -24,6 +24,7 @@ function play(
   script: string[],
 ): { settled: string[]; dialogue: Dialogue<Named> } {
   const dialogue = new Dialogue<Named>(mode);
+  dialogue.setWindow(3);
   const waiting = [...names];
   const settled: string[] = [];
   const pump = (): string => {
@@ -304,10 +305,12 @@ test('whatever the relay answers, every transaction that was begun is settled ex
   const code = fc.constantFrom(200, 221, 250, 250, 250, 354, 354, 421, 450, 452, 503, 550, 554);
   fc.assert(
     fc.property(
-      fc.constantFrom<SendingMode>('off', 'standard'),
+      fc.constantFrom<SendingMode>('off', 'standard', 'deep'),
       fc.array(code, { maxLength: 60 }),
       (mode, codes) => {
         const dialogue = new Dialogue<Named>(mode);
+        dialogue.setWindow(4);
+        dialogue.setWindow(4);
         const settled: string[] = [];
         let begun = 0;
         for (const one of [...codes, 0]) {
@@ -368,4 +371,156 @@ test('accepted is said only where 2yz answered this message’s own end of data'
       assert.deepEqual(accepted, taken);
     }),
   );
+});
+
+/** A whole transaction as deep writes it. */
+const whole = (name: string): string => {
+  const body = `Subject: ${name}\r\n\r\nbody of ${name}\r\n`;
+  return `${mail}${rcpt(name)}BDAT ${body.length} LAST|${body.replaceAll('\r\n', '|')}`;
+};
+
+test('deep puts a window of whole transactions on the wire, each but the first behind a RSET', () => {
+  const { settled } = play(
+    'deep',
+    ['a', 'b', 'c', 'd'],
+    [
+      `> ${whole('a')}RSET|${whole('b')}RSET|${whole('c')}`,
+      '< 250 ok',
+      '< 250 ok',
+      '< 250 taken',
+      `> RSET|${whole('d')}`,
+      ...['b', 'c', 'd'].flatMap(() => ['< 250 reset', '< 250 ok', '< 250 ok', '< 250 taken']),
+    ],
+  );
+  assert.deepEqual(settled, ['a accepted end', 'b accepted end', 'c accepted end', 'd accepted end']);
+});
+
+test('a refused recipient in the middle of a deep window costs only itself', () => {
+  const { settled } = play(
+    'deep',
+    ['a', 'b', 'c'],
+    [
+      `> ${whole('a')}RSET|${whole('b')}RSET|${whole('c')}`,
+      '< 250 ok',
+      '< 250 ok',
+      '< 250 taken',
+      '< 250 reset',
+      '< 250 ok',
+      '< 550 5.1.1 who',
+      '< 554 5.5.1 no valid recipients',
+      '< 250 reset',
+      '< 250 ok',
+      '< 250 ok',
+      '< 250 taken',
+    ],
+  );
+  assert.deepEqual(settled, ['a accepted end', 'b rejected rcpt', 'c accepted end']);
+});
+
+test('after a failed BDAT that was the last of its window, the next transaction begins with RSET', () => {
+  const { settled, dialogue } = play(
+    'deep',
+    ['a'],
+    [`> ${whole('a')}`, '< 250 ok', '< 250 ok', '< 452 4.3.1 no space'],
+  );
+  assert.deepEqual(settled, ['a deferred end']);
+  dialogue.begin(transaction('b'));
+  assert.match(dialogue.takeOutput(), /^RSET\r\nMAIL/);
+});
+
+test('a MAIL refused as nested poisons a deep session: nothing behind it may be believed', () => {
+  const { dialogue, settled } = play(
+    'deep',
+    ['a', 'b', 'c'],
+    [
+      `> ${whole('a')}RSET|${whole('b')}RSET|${whole('c')}`,
+      '< 250 ok',
+      '< 250 ok',
+      '< 554 5.6.0 no',
+      '< 250 reset',
+      '< 503 5.5.1 nested MAIL command',
+    ],
+  );
+  assert.deepEqual(settled, ['a rejected end']);
+  assert.equal(dialogue.closing?.kind, 'garbled');
+  dialogue.close({ kind: 'garbled', text: 'poisoned' });
+  assert.deepEqual(
+    dialogue.takeSettled().map((one) => [one.transaction.name, one.kind]),
+    [
+      ['b', 'inDoubt'],
+      ['c', 'inDoubt'],
+    ],
+  );
+});
+
+test('a drop leaves a whole deep window in doubt, but for those that were refused already', () => {
+  const { dialogue } = play(
+    'deep',
+    ['a', 'b', 'c'],
+    [`> ${whole('a')}RSET|${whole('b')}RSET|${whole('c')}`, '< 250 ok', '< 550 5.1.1 who'],
+  );
+  dialogue.close({ kind: 'closed', text: 'reset by peer' });
+  assert.deepEqual(
+    dialogue.takeSettled().map((one) => [one.transaction.name, one.kind]),
+    [
+      ['a', 'rejected'],
+      ['b', 'inDoubt'],
+      ['c', 'inDoubt'],
+    ],
+  );
+});
+
+test('a relay that has said 421 works on nothing more: what stands behind in the window was not sent', () => {
+  const { dialogue, settled } = play(
+    'deep',
+    ['a', 'b', 'c'],
+    [
+      `> ${whole('a')}RSET|${whole('b')}RSET|${whole('c')}`,
+      '< 250 ok',
+      '< 250 ok',
+      '< 421 4.3.2 shutting down',
+    ],
+  );
+  dialogue.close({ kind: 'closed', text: 'gone' });
+  assert.deepEqual(settled, ['a deferred end']);
+  assert.deepEqual(
+    dialogue.takeSettled().map((one) => one.kind),
+    ['unsent', 'unsent'],
+  );
+});
+
+test('silence in the middle of a group charges nobody; in lock-step it does', () => {
+  for (const [mode, script, expected] of [
+    ['standard', [`> ${group('a')}`, '< 250 ok'], 'unsent'],
+    ['off', [`> ${mail}`, '< 250 ok', `> ${rcpt('a')}`], 'deferred'],
+  ] as const) {
+    const { dialogue } = play(mode, ['a'], [...script]);
+    dialogue.close({ kind: 'timeout', text: 'no reply' });
+    assert.deepEqual(
+      dialogue.takeSettled().map((one) => one.kind),
+      [expected],
+    );
+  }
+});
+
+test('errors in a row are counted until a message is accepted', () => {
+  const { dialogue } = play(
+    'standard',
+    ['a', 'b'],
+    [
+      `> ${group('a')}`,
+      '< 250 ok',
+      '< 550 who',
+      '< 554 none',
+      `> RSET|${group('b')}`,
+      '< 250 ok',
+      '< 250 ok',
+      '< 250 ok',
+      '< 354 go',
+      `> ${content('b')}`,
+    ],
+  );
+  assert.equal(dialogue.errorsInARow, 2);
+  dialogue.receive(makeReply(250, 'taken'));
+  assert.equal(dialogue.errorsInARow, 0);
 });

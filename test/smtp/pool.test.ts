@@ -78,6 +78,7 @@ function relayAt(sandbox: Sandbox, more: Partial<RelayOptions>): RelayOptions {
     maxConnections: 5,
     maxMessages: 100,
     pipelining: 'auto',
+    inFlight: 16,
     tls: { rejectUnauthorized: true },
     connectionTimeoutMs: 2000,
     greetingTimeoutMs: 2000,
