@@ -4,7 +4,16 @@ import { parseArgs } from 'node:util';
 import { makeFolder } from './cleanup.ts';
 import { writeMailing, type Mailing } from './mailing.ts';
 import type { MeasuredRun } from './measured_run.ts';
-import { describeMachine, median, printLine, readCount, show, showSamples, versionOf } from './report.ts';
+import {
+  describeMachine,
+  median,
+  printLine,
+  readCount,
+  show,
+  showRounds,
+  showSamples,
+  versionOf,
+} from './report.ts';
 import { connections, runNodemailer, runSend } from './sending.ts';
 import { postfixVersion, runSmtpSource, startSmtpSink } from './smtp_sink.ts';
 
@@ -33,11 +42,13 @@ const theirs: Series = {
   mailing: recipients > mostForNodemailer ? await writeMailing(folder, mostForNodemailer) : ours.mailing,
   runs: [],
 };
+const startOnly: Series = { mailing: await writeMailing(folder, 1), runs: [] };
 const sourcePerSecond: number[] = [];
 // Taking turns, so that whatever else the machine does falls on all of them.
 for (let round = 0; round < rounds; round++) {
   ours.runs.push(await runSend(ours.mailing));
   theirs.runs.push(await runNodemailer(theirs.mailing));
+  startOnly.runs.push(await runSend(startOnly.mailing));
   sourcePerSecond.push(await measureSmtpSource());
 }
 printReport();
@@ -54,17 +65,29 @@ function printReport(): void {
   process.stdout.write(`${describeMachine()}, ${versions}\n`);
   process.stdout.write(
     `messages of ${ours.mailing.messageBytes} bytes, text and HTML, 5 merge fields; ${connections} connections; ` +
-      `1 worker thread; ${rounds} rounds; posthaste ${show(ours.mailing.recipients)} recipients, ` +
+      `1 worker thread; ${showRounds(rounds)}; posthaste ${show(ours.mailing.recipients)} recipients, ` +
       `nodemailer ${show(theirs.mailing.recipients)}; median (lowest–highest)\n`,
   );
-  printLine('posthaste, messages/s', showSamples(ours.runs.map((run) => perSecond(ours, run))));
-  printLine('  by its own summary', showSamples(ours.runs.map((run) => run.summary.perSecond)));
-  printLine('nodemailer pool, messages/s', showSamples(theirs.runs.map((run) => perSecond(theirs, run))));
-  printLine('  by its own summary', showSamples(theirs.runs.map((run) => run.summary.perSecond)));
+  printRuns('posthaste, messages/s', ours, perSecond);
+  printRuns('  by its own summary', ours, (_, run) => run.summary.perSecond);
+  printRuns('nodemailer pool, messages/s', theirs, perSecond);
+  printRuns('  by its own summary', theirs, (_, run) => run.summary.perSecond);
   printLine('smtp-source, messages/s', showSamples(sourcePerSecond));
-  printLine('posthaste, CPU µs/message', showSamples(ours.runs.map((run) => cpuUs(ours, run))));
-  printLine('nodemailer pool, CPU µs/message', showSamples(theirs.runs.map((run) => cpuUs(theirs, run))));
+  printRuns('posthaste, CPU µs/message', ours, cpuUs);
+  printRuns('nodemailer pool, CPU µs/message', theirs, cpuUs);
+  printRuns('posthaste, 1 recipient, s', startOnly, (_, run) => run.seconds, 2);
+  printRuns('  its CPU, s', startOnly, (_, run) => run.cpuUs / 1e6, 2);
   printRatio();
+}
+
+function printRuns(
+  label: string,
+  series: Series,
+  pick: (series: Series, run: MeasuredRun) => number,
+  digits = 0,
+): void {
+  const samples = series.runs.map((run) => pick(series, run));
+  printLine(label, showSamples(samples, digits));
 }
 
 /** Rates are of whole processes, with loading, the list, the ledger and the results. */

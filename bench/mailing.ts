@@ -34,10 +34,10 @@ export interface Mailing {
   readonly messageBytes: number;
 }
 
-/** Writes campaign, templates and a list of `recipients` rows into a new folder inside of `parent`. */
+/** Writes campaign, templates and a list of `recipients` rows into a folder of their own inside of `parent`. */
 export async function writeMailing(parent: string, recipients: number): Promise<Mailing> {
   const folder = join(parent, `mailing-${recipients}`);
-  mkdirSync(folder);
+  mkdirSync(folder, { recursive: true });
   const mailing = {
     folder,
     campaign: join(folder, 'campaign.yaml'),

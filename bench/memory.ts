@@ -3,7 +3,7 @@
 import { parseArgs } from 'node:util';
 import { makeFolder } from './cleanup.ts';
 import { writeMailing } from './mailing.ts';
-import { describeMachine, median, printLine, readCount, show, showSamples } from './report.ts';
+import { describeMachine, median, printLine, readCount, show, showRounds, showSamples } from './report.ts';
 import { connections, runSend } from './sending.ts';
 import { postfixVersion } from './smtp_sink.ts';
 
@@ -36,7 +36,7 @@ for (let round = 0; round < rounds; round++) {
 process.stdout.write(`${describeMachine()}, Postfix ${postfixVersion()} (smtp-sink)\n`);
 process.stdout.write(
   `peak resident memory of posthaste send; messages of ${short.messageBytes} bytes, ${connections} connections, ` +
-    `1 worker thread, ${rounds} rounds; median (lowest–highest)\n`,
+    `1 worker thread, ${showRounds(rounds)}; median (lowest–highest)\n`,
 );
 printLine(`${show(baseRecipients)} recipients, MiB`, showSamples(shortMib));
 printLine(`${show(recipients)} recipients, MiB`, showSamples(longMib));

@@ -1,11 +1,16 @@
 // The script that a user would write without us: one process, nodemailer's pool, Liquid templates, p-limit.
-// Run: node bench/nodemailer_pool.ts LIST TEXT HTML HOST PORT
+// Run: node bench/nodemailer_pool.ts LIST TEXT HTML HOST PORT [--connections N] [--ca FILE, for STARTTLS]
 import { readFileSync } from 'node:fs';
+import { parseArgs } from 'node:util';
 import { Liquid } from 'liquidjs';
 import { createTransport } from 'nodemailer';
 import pLimit from 'p-limit';
 
-const [listPath = '', textPath = '', htmlPath = '', host = '', port = ''] = process.argv.slice(2);
+const { values, positionals } = parseArgs({
+  options: { connections: { type: 'string', default: '20' }, ca: { type: 'string' } },
+  allowPositionals: true,
+});
+const [listPath = '', textPath = '', htmlPath = '', host = '', port = ''] = positionals;
 const startedAt = performance.now();
 
 const [header = '', ...lines] = readFileSync(listPath, 'utf8').trimEnd().split('\n');
@@ -21,12 +26,14 @@ const subject = plain.parse('{{ first_name }}, spring is here');
 const text = plain.parse(readFileSync(textPath, 'utf8'));
 const html = escaping.parse(readFileSync(htmlPath, 'utf8'));
 
+const security =
+  values.ca === undefined ? { ignoreTLS: true } : { requireTLS: true, tls: { ca: readFileSync(values.ca) } };
 const transport = createTransport({
   host,
   port: Number(port),
-  ignoreTLS: true,
+  ...security,
   pool: true,
-  maxConnections: 20,
+  maxConnections: Number(values.connections),
   maxMessages: Infinity,
 });
 

@@ -1,6 +1,6 @@
 // What benchmarks print: the machine, and samples as a median with its spread.
 import { readFileSync } from 'node:fs';
-import { cpus, totalmem } from 'node:os';
+import { cpus, loadavg, totalmem } from 'node:os';
 import { join } from 'node:path';
 import * as z from 'zod';
 
@@ -12,6 +12,11 @@ export function describeMachine(): string {
   const memory = `${Math.round(totalmem() / 1_073_741_824)} GiB`;
   const model = cores[0]?.model ?? 'unknown CPU';
   return `${cores.length} × ${model}, ${memory}, Node ${process.version}, ${process.platform} ${process.arch}`;
+}
+
+/** "load average 0.4": what this machine did in the last minute, ourselves included. */
+export function describeLoad(): string {
+  return `load average ${show(loadavg()[0] ?? Number.NaN, 1)}`;
 }
 
 /** The installed version of a dependency. */
@@ -30,6 +35,11 @@ export function median(samples: readonly number[]): number {
 export function showSamples(samples: readonly number[], digits = 0): string {
   const [low, high] = [Math.min(...samples), Math.max(...samples)];
   return `${show(median(samples), digits)} (${show(low, digits)}–${show(high, digits)})`;
+}
+
+/** "1 round", "3 rounds" */
+export function showRounds(rounds: number): string {
+  return rounds === 1 ? '1 round' : `${rounds} rounds`;
 }
 
 /** "12,345" */

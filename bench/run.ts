@@ -22,7 +22,7 @@ const benchmarks: readonly Benchmark[] = [
   { name: 'ledger', shortArgs: ['--rows', '50000', '--runs', '2'], mainFigures: /rows\/s/ },
   { name: 'limiter', shortArgs: [], mainFigures: /^limiter/ },
   { name: 'sandbox', shortArgs: [], mainFigures: /messages\/s/ },
-  { name: 'flow', shortArgs: ['--short'], mainFigures: /messages\/s|CPU|:/ },
+  { name: 'flow', shortArgs: ['--short'], mainFigures: /^(posthaste|nodemailer|smtp-source)/ },
   { name: 'memory', shortArgs: ['--short'], mainFigures: /MiB {2}/ },
 ];
 

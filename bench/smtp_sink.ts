@@ -2,26 +2,18 @@
 import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, existsSync, openSync, readSync, fstatSync } from 'node:fs';
-import { connect, createServer } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { endWithUs } from './cleanup.ts';
+import { findFreePort, waitUntilListening, type Receiver } from './receiver.ts';
 
 const sinkProgram = '/usr/sbin/smtp-sink';
 const sourceProgram = '/usr/sbin/smtp-source';
-const readyWithinMs = 5000;
 /** How long the last message may take to show in the counters. */
 const countedWithinMs = 2000;
 
-export interface SmtpSink {
-  readonly host: string;
-  readonly port: number;
-  /** Ends it. Throws unless it took exactly this many messages. */
-  stop(expectedMessages: number): Promise<void>;
-}
-
 /** Starts an smtp-sink of its own on a free port; `folder` takes its counters. */
-export async function startSmtpSink(folder: string): Promise<SmtpSink> {
+export async function startSmtpSink(folder: string): Promise<Receiver> {
   if (!existsSync(sinkProgram))
     throw new Error(`${sinkProgram} is not there; install Postfix (Debian: postfix)`);
   const host = '127.0.0.1';
@@ -33,39 +25,8 @@ export async function startSmtpSink(folder: string): Promise<SmtpSink> {
     stdio: ['ignore', counters, 'inherit'],
   });
   endWithUs(child, 'SIGKILL');
-  await waitUntilReady(child, host, port);
+  await waitUntilListening(child, { host, port }, () => `smtp-sink does not listen on port ${port}`);
   return { host, port, stop: (expectedMessages) => stopSink(child, counters, expectedMessages) };
-}
-
-async function findFreePort(host: string): Promise<number> {
-  const server = createServer().listen(0, host);
-  await once(server, 'listening');
-  const address = server.address();
-  server.close();
-  await once(server, 'close');
-  if (address === null || typeof address === 'string') throw new Error('the system gave no port');
-  return address.port;
-}
-
-async function waitUntilReady(child: ChildProcess, host: string, port: number): Promise<void> {
-  const until = performance.now() + readyWithinMs;
-  while (!(await canConnect(host, port))) {
-    if (child.exitCode !== null) throw new Error(`smtp-sink ended with ${child.exitCode}`);
-    if (performance.now() > until) throw new Error(`smtp-sink does not listen on port ${port}`);
-    await delay(20);
-  }
-}
-
-async function canConnect(host: string, port: number): Promise<boolean> {
-  const socket = connect(port, host);
-  try {
-    await once(socket, 'connect');
-    return true;
-  } catch {
-    return false;
-  } finally {
-    socket.destroy();
-  }
 }
 
 async function stopSink(child: ChildProcess, counters: number, expectedMessages: number): Promise<void> {
@@ -90,7 +51,7 @@ function readMessages(counters: number): number {
 }
 
 /** Sends with smtp-source, lock-step and without rendering. Returns the seconds from its start to its exit. */
-export async function runSmtpSource(sink: SmtpSink, connections: number, messages: number): Promise<number> {
+export async function runSmtpSource(sink: Receiver, connections: number, messages: number): Promise<number> {
   const options = ['-d', '-s', connections, '-m', messages, '-l', 2000, `${sink.host}:${sink.port}`];
   const startedAt = performance.now();
   const child = spawn(sourceProgram, options.map(String), { stdio: 'inherit' });

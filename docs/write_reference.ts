@@ -3,6 +3,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { campaignSchema } from '../src/config/campaign_schema.ts';
 import { configSchema } from '../src/config/config_schema.ts';
 import { describeKeys, tableMarks, writeJsonSchema } from '../src/config/describe.ts';
+import { verdictTable } from '../src/mail/verdict_table.ts';
 import { metricsTable } from '../src/metrics/definitions.ts';
 
 const root = new URL('../', import.meta.url);
@@ -16,13 +17,19 @@ export function generateReference(): Map<string, string> {
     tableMarks.end,
     describeKeys(configSchema, campaignSchema),
   );
-  const begin = '<!-- metrics:begin -->';
-  const end = '<!-- metrics:end -->';
+  const withMetrics = replaceSection(withKeys, 'metrics', metricsTable());
   return new Map([
-    ['docs/reference.md', replaceBetween(withKeys, begin, end, `${begin}\n${metricsTable()}${end}`)],
+    ['docs/reference.md', replaceSection(withMetrics, 'verdicts', verdictTable())],
     ['config/posthaste.schema.json', writeJsonSchema(configSchema, 'Posthaste configuration')],
     ['config/campaign.schema.json', writeJsonSchema(campaignSchema, 'Posthaste campaign')],
   ]);
+}
+
+/** Replaces what stands between the marks of a section. */
+function replaceSection(text: string, name: string, table: string): string {
+  const begin = `<!-- ${name}:begin -->`;
+  const end = `<!-- ${name}:end -->`;
+  return replaceBetween(text, begin, end, `${begin}\n${table}${end}`);
 }
 
 /** Replaces what stands from one mark to the other, both included. */

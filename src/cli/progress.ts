@@ -71,7 +71,7 @@ function noteEvent(state: ProgressState, event: PosthasteEvent): void {
 }
 
 /** "spring-sale  8,120 of 20,000  accepted 8,100  10,213/s" */
-export function progressLine(campaign: string, state: ProgressState, seconds: number): string {
+function progressLine(campaign: string, state: ProgressState, seconds: number): string {
   const parts = [
     campaign,
     `${count(state.ended)} of ${count(state.rows)} rows`,

@@ -16,6 +16,9 @@ export interface ResultsSource {
   readonly rows: AsyncIterable<ResultRow>;
 }
 
+/** Rows are gathered to about this much text for each write. */
+const writeChars = 65_536;
+
 const ourColumns = [
   'status',
   'reply_code',
@@ -39,15 +42,15 @@ export async function writeResults(path: string, source: ResultsSource): Promise
   try {
     const stream = createWriteStream(partial, { mode: 0o600 });
     const prefix = messageIdPrefix(source.campaign);
-    if (!ndjson) await write(stream, csvLine([...columns, ...ourColumns]));
+    let text = ndjson ? '' : csvLine([...columns, ...ourColumns]);
     for await (const row of source.rows) {
       const values = resultValues(row, messageIdOf(prefix, row.row, source.fromDomain));
-      await write(
-        stream,
-        ndjson ? ndjsonLine(columns, row.cells, values) : csvResult(columns, row.cells, values),
-      );
+      text += ndjson ? ndjsonLine(columns, row.cells, values) : csvResult(columns, row.cells, values);
+      if (text.length < writeChars) continue;
+      await write(stream, text);
+      text = '';
     }
-    stream.end();
+    stream.end(text);
     await finished(stream);
     await rename(partial, path);
   } catch (error) {

@@ -1,13 +1,12 @@
 // What the keys of a relay mean together: how it is secured, how much it is given.
-import { readFileSync } from 'node:fs';
-import { X509Certificate } from 'node:crypto';
-import { isIPv4 } from 'node:net';
-import { resolve } from 'node:path';
-import { messageOf, systemCodeOf } from '../base/error.ts';
 import type { Rate } from '../base/quantity.ts';
-import type { Origin, Path, Problem } from './problem.ts';
+import { isLoopback } from './loopback.ts';
+import { readAuth, type AuthConfig } from './relay_auth.ts';
+import { readProxy, type ProxyConfig } from './relay_proxy.ts';
 import type { WrittenRelay } from './relay_schema.ts';
-import { readSecret, type SecretPlace, type Surroundings } from './secret.ts';
+import { findService, type Service } from './relay_service.ts';
+import { push, type RelaySite } from './relay_site.ts';
+import { readTls, type TlsConfig } from './relay_tls.ts';
 
 /** A relay, complete: the shape of the SMTP client's own options. Holds secrets; never to be logged. */
 export interface RelayConfig {
@@ -15,9 +14,8 @@ export interface RelayConfig {
   readonly host: string;
   readonly port: number;
   readonly security: 'tls' | 'starttls' | 'plain';
-  readonly auth?:
-    | { readonly user: string; readonly pass: string; readonly method?: 'PLAIN' | 'LOGIN' | undefined }
-    | undefined;
+  readonly auth?: AuthConfig | undefined;
+  readonly proxy?: ProxyConfig | undefined;
   readonly maxConnections: number;
   readonly maxMessages: number;
   readonly rate?: Rate | undefined;
@@ -25,42 +23,33 @@ export interface RelayConfig {
   readonly inFlight: number;
   readonly clientName?: string | undefined;
   readonly localAddress?: string | undefined;
-  readonly tls: {
-    readonly ca?: string | undefined;
-    readonly servername?: string | undefined;
-    readonly rejectUnauthorized: boolean;
-  };
+  readonly tls: TlsConfig;
   readonly connectionTimeoutMs: number;
   readonly greetingTimeoutMs: number;
   readonly commandTimeoutMs: number;
   readonly endOfDataTimeoutMs: number;
 }
 
-/** A relay and where it was written. */
-export interface RelaySite {
-  readonly name: string;
-  readonly written: WrittenRelay;
-  readonly origin: Origin;
-  readonly path: Path;
-  readonly around: Surroundings;
-  readonly problems: Problem[];
-}
-
 /** Applies the rules over several keys and reads secrets and certificates; pushes every problem. */
 export function completeRelay(site: RelaySite): RelayConfig | undefined {
   const { written, problems } = site;
   const before = problems.length;
-  const security = decideSecurity(site);
-  const auth = readAuth(site);
+  const service = findService(site);
+  const host = written.host ?? service.host;
+  const secure = decideSecure(written, service);
+  const security = decideSecurity(site, host, secure);
+  const auth = readAuth(site, service.method);
+  const proxy = readProxy(site);
   const rate = decideRate(site);
-  const tls = decideTls(site);
+  const tls = readTls(site);
   if (problems.length > before) return undefined;
   return {
     name: site.name,
-    host: written.host,
-    port: written.port ?? (security === 'tls' ? 465 : 587),
+    host,
+    port: written.port ?? service.port ?? (security === 'tls' ? 465 : 587),
     security,
     auth,
+    proxy,
     maxConnections: written.maxConnections,
     maxMessages: written.maxMessages,
     rate,
@@ -84,7 +73,7 @@ export function warnAbout(relay: RelayConfig): string[] {
       `relay ${relay.name}: its certificate is not checked (rejectUnauthorized: false); anybody can pose as it`,
     );
   }
-  if (relay.security === 'plain' && !isLoopback(relay.host)) {
+  if (relay.security === 'plain' && !(isLoopback(relay.host) && relay.proxy === undefined)) {
     warnings.push(
       `relay ${relay.name}: messages go to it without TLS (tls: none); anybody on the way can read them`,
     );
@@ -92,22 +81,22 @@ export function warnAbout(relay: RelayConfig): string[] {
   return warnings;
 }
 
-/** True for hosts that cannot be anywhere but on this machine (RFC 6761 §6.3, RFC 1122 §3.2.1.3, RFC 4291 §2.5.3). */
-function isLoopback(host: string): boolean {
-  const name = host.toLowerCase().replace(/\.$/, '');
-  if (name === 'localhost' || name.endsWith('.localhost') || name === '::1') return true;
-  const mapped = name.startsWith('::ffff:') ? name.slice('::ffff:'.length) : name;
-  return isIPv4(mapped) && mapped.startsWith('127.');
+/** TLS from the first byte. As in nodemailer: an explicit `secure: false` counts even on port 465. */
+function decideSecure(written: WrittenRelay, service: Service): boolean {
+  if (written.secure !== undefined) return written.secure;
+  // What a service says of TLS is about its own port.
+  if (written.port === undefined && service.secure !== undefined) return service.secure;
+  return (written.port ?? service.port) === 465 && written.tls !== 'none';
 }
 
 /** Plain text needs a loopback host or an explicit wish, and never carries credentials. */
-function decideSecurity(site: RelaySite): RelayConfig['security'] {
+function decideSecurity(site: RelaySite, host: string, secure: boolean): RelayConfig['security'] {
   const { written } = site;
   checkContradictions(site);
-  const isLocal = isLoopback(written.host);
+  // What is loopback from here is somewhere else behind a proxy.
+  const isLocal = isLoopback(host) && written.proxy === undefined;
   const wantsNone = written.tls === 'none';
-  // As in nodemailer: an explicit `secure: false` counts even on port 465.
-  if (written.secure ?? (written.port === 465 && !wantsNone)) return 'tls';
+  if (secure) return 'tls';
   const wantsPlain = wantsNone || written.ignoreTLS;
   if (wantsPlain && written.auth !== undefined) {
     push(site, wantsNone ? ['tls'] : ['ignoreTLS'], {
@@ -137,21 +126,6 @@ function checkContradictions(site: RelaySite): void {
   }
 }
 
-function readAuth(site: RelaySite): RelayConfig['auth'] {
-  const { auth } = site.written;
-  if (auth === undefined) return undefined;
-  const user = readOneSecret(site, ['auth', 'user'], auth.user);
-  const pass = readOneSecret(site, ['auth', 'pass'], auth.pass);
-  return { user, pass, method: auth.method };
-}
-
-function readOneSecret(site: RelaySite, path: Path, written: SecretPlace): string {
-  const found = readSecret(written, site.around);
-  if (found.kind === 'found') return found.text;
-  push(site, path, found);
-  return '';
-}
-
 function decideRate(site: RelaySite): Rate | undefined {
   const { rate, rateLimit, rateDelta } = site.written;
   if (rate !== undefined && rateLimit !== undefined) {
@@ -164,49 +138,4 @@ function decideRate(site: RelaySite): Rate | undefined {
     });
   }
   return rateLimit === undefined ? rate : { count: rateLimit, perMs: rateDelta ?? 1000 };
-}
-
-function decideTls(site: RelaySite): RelayConfig['tls'] {
-  const { tls, development } = site.written;
-  if (tls === undefined || tls === 'none') return { rejectUnauthorized: true };
-  if (!tls.rejectUnauthorized && !development) {
-    push(site, ['tls', 'rejectUnauthorized'], {
-      what: 'is false, so anybody could pose as the relay',
-      expected: 'tls.ca with the relay\'s certificate, or "development: true"',
-    });
-  }
-  const ca = tls.ca === undefined ? undefined : readCertificates(site, tls.ca.file);
-  return { ca, servername: tls.servername, rejectUnauthorized: tls.rejectUnauthorized };
-}
-
-function readCertificates(site: RelaySite, file: string): string | undefined {
-  const path: Path = ['tls', 'ca', 'file'];
-  let pem: string;
-  try {
-    pem = readFileSync(resolve(site.around.directory, file), 'utf8');
-  } catch (error) {
-    push(site, path, { what: `cannot be read (${systemCodeOf(error) ?? messageOf(error)})` });
-    return undefined;
-  }
-  if (isCertificate(pem)) return pem;
-  push(site, path, { what: 'names a file without certificates', expected: 'a PEM file' });
-  return undefined;
-}
-
-function isCertificate(pem: string): boolean {
-  try {
-    return new X509Certificate(pem).subject !== undefined;
-  } catch {
-    return false;
-  }
-}
-
-/** `what` is a predicate; the key's path is its subject. */
-function push(site: RelaySite, path: Path, problem: { what: string; expected?: string | undefined }): void {
-  const full = [...site.path, ...path];
-  site.problems.push({
-    place: site.origin.place(full, 'value'),
-    what: `${site.origin.nameOf(full)} ${problem.what}`,
-    expected: problem.expected,
-  });
 }

@@ -1,20 +1,36 @@
 // The keys of a relay, with nodemailer's names: one row each.
 import * as z from 'zod';
 import { expects, key } from './key.ts';
-import { secret } from './secret.ts';
+import { passwordMethods } from './relay_auth.ts';
+import { keyPlace, secret } from './secret.ts';
 import { choice, durationOrMs, flag, hostName, ipAddress, line, rate, text, wholeNumber } from './value.ts';
 
 const authSchema = z.strictObject({
   user: key(secret(), 'User name; often an API key.'),
-  pass: key(secret(), 'Password or API key.'),
-  method: key(choice(['PLAIN', 'LOGIN']).optional(), {
+  pass: key(secret().optional(), {
+    sentence: 'Password or API key.',
+    default: 'needed unless `type` is OAuth2',
+  }),
+  method: key(choice(passwordMethods).optional(), {
     sentence: 'SASL mechanism.',
-    default: 'PLAIN where the relay offers it, else LOGIN',
+    default: 'the first of these that the relay offers',
   }),
   type: key(
-    choice(['login']).optional(),
-    "nodemailer's kind of authentication; only user and password are supported.",
+    choice(['login', 'OAuth2']).prefault('login'),
+    'login: user and password. OAuth2: an access token (XOAUTH2), renewed when it has expired or is refused.',
   ),
+  clientId: key(secret().optional(), 'OAuth2: identifier of the application.'),
+  clientSecret: key(secret().optional(), 'OAuth2: secret of the application, where it has one.'),
+  refreshToken: key(secret().optional(), 'OAuth2: what access tokens are had for.'),
+  accessToken: key(secret().optional(), 'OAuth2: access token to begin with.'),
+  expires: key(
+    wholeNumber(0, 8_640_000_000_000_000).optional(),
+    'OAuth2: when `accessToken` ends, in milliseconds since the epoch.',
+  ),
+  accessUrl: key(text(isHttpUrl, 'an https URL').optional(), {
+    sentence: 'OAuth2: where access tokens are had.',
+    default: "Google's",
+  }),
 });
 
 const tlsSchema = z.union([
@@ -39,11 +55,33 @@ const tlsSchema = z.union([
       flag().prefault(true),
       'Whether the certificate must be valid; false is refused unless `development` is true.',
     ),
+    minVersion: key(choice(['TLSv1.2', 'TLSv1.3']).prefault('TLSv1.2'), 'Oldest version of TLS to accept.'),
+    cert: key(
+      z
+        .strictObject({
+          file: key(
+            line('the path of a file'),
+            'PEM file of the certificate and its chain, relative to this file.',
+          ),
+        })
+        .optional(),
+      'Client certificate, for relays that want one.',
+    ),
+    key: key(keyPlace().optional(), 'Private key of the client certificate, PEM.'),
+    passphrase: key(secret().optional(), 'Passphrase of the private key.'),
   }),
 ]);
 
-export const relaySchema = z.strictObject({
-  host: key(hostName(), 'Host name or IP address of the relay.'),
+const plainRelaySchema = z.strictObject({
+  host: key(hostName().optional(), {
+    sentence: 'Host name or IP address of the relay.',
+    default: 'needed unless there is a `service`',
+  }),
+  service: key(line('the name of a service').optional(), {
+    sentence:
+      'Name of a service that nodemailer knows, such as gmail, instead of `host`, `port` and `secure`.',
+    default: 'none',
+  }),
   port: key(wholeNumber(1, 65_535).optional(), { sentence: 'TCP port.', default: '587, with `secure` 465' }),
   secure: key(flag().optional(), {
     sentence: 'TLS from the first byte instead of STARTTLS.',
@@ -93,6 +131,12 @@ export const relaySchema = z.strictObject({
     sentence: 'Name for EHLO.',
     default: "the machine's",
   }),
+  proxy: key(secret().optional(), {
+    sentence:
+      'URL of a proxy to connect through: `http://`, `https://` or `socks5://`, with user and password percent-encoded.',
+    default: 'none',
+    secret: true,
+  }),
   localAddress: key(ipAddress().optional(), {
     sentence: 'Local address to connect from.',
     default: "the system's choice",
@@ -114,6 +158,12 @@ export const relaySchema = z.strictObject({
   ),
 });
 
+/** The keys of a relay. That there is a host at all can be said only of all keys together. */
+export const relaySchema = plainRelaySchema.superRefine((relay, context) => {
+  if (relay.host !== undefined || relay.service !== undefined) return;
+  context.addIssue({ code: 'custom', path: ['host'], message: '' });
+});
+
 /** A relay as it is written, checked key by key; what keys say together is checked by `completeRelay`. */
 export type WrittenRelay = z.output<typeof relaySchema>;
 
@@ -126,4 +176,8 @@ export function relayName() {
 /** RFC 5321 §4.1.1.1: a domain or an address literal. */
 function isClientName(value: string): boolean {
   return value.length <= 255 && /^(?:[A-Za-z0-9_.-]+|\[[A-Za-z0-9.:]+\])$/.test(value);
+}
+
+function isHttpUrl(value: string): boolean {
+  return URL.canParse(value) && /^https?:$/.test(new URL(value).protocol) && !/\s/.test(value);
 }

@@ -35,6 +35,11 @@ const parameters: Readonly<Record<string, Path>> = {
   ca: ['tls', 'ca', 'file'],
   servername: ['tls', 'servername'],
   rejectUnauthorized: ['tls', 'rejectUnauthorized'],
+  minVersion: ['tls', 'minVersion'],
+  cert: ['tls', 'cert', 'file'],
+  key: ['tls', 'key', 'file'],
+  passphrase: ['tls', 'passphrase'],
+  proxy: ['proxy'],
 };
 
 /**
@@ -52,7 +57,14 @@ export function parseRelayUrl(url: string): RelayConfig {
   const written = parsePart({ schema: relaySchema, origin, path: [] }, value, problems);
   if (written === undefined) throw urlFailure(problems);
   const around = { directory: '.', env: {} };
-  const relay = completeRelay({ name: written.host, written, origin, path: [], around, problems });
+  const relay = completeRelay({
+    name: written.host ?? parsed.hostname,
+    written,
+    origin,
+    path: [],
+    around,
+    problems,
+  });
   if (relay === undefined || problems.length > 0) throw urlFailure(problems);
   return relay;
 }

@@ -19,7 +19,19 @@ const environmentName = /^[A-Za-z_][A-Za-z0-9_]*$/;
 
 /** How a secret is written: the text itself, or where it is. */
 export function secret() {
-  const place = z
+  return expects(
+    z.union([z.string().min(1), secretPlace()]),
+    'text, { env: NAME }, { file: PATH } or { credential: NAME }',
+  );
+}
+
+/** Where a private key is. Not the text itself: keys have many lines, and configuration files many readers. */
+export function keyPlace() {
+  return expects(secretPlace(), '{ env: NAME }, { file: PATH } or { credential: NAME }');
+}
+
+function secretPlace() {
+  return z
     .strictObject({
       env: key(line('the name of an environment variable').optional(), 'Environment variable that holds it.'),
       file: key(
@@ -34,24 +46,25 @@ export function secret() {
     .refine((value) => Object.values(value).filter((one) => one !== undefined).length === 1, {
       error: 'does not name exactly one place',
     });
-  return expects(
-    z.union([z.string().min(1), place]),
-    'text, { env: NAME }, { file: PATH } or { credential: NAME }',
-  );
 }
 
 export type SecretPlace = z.output<ReturnType<typeof secret>>;
 
 /** Reads a secret. It has no NUL, CR or LF: AUTH PLAIN (RFC 4616 §2) has no place for NUL, and people none for the others. */
 export function readSecret(written: SecretPlace, around: Surroundings): Found {
-  const found =
-    typeof written === 'string' ? ({ kind: 'found', text: written } as const) : look(written, around);
+  const found = readSecretText(written, around);
   if (found.kind === 'problem') return found;
-  if (found.text === '') return { kind: 'problem', what: 'is empty' };
   // oxlint-disable-next-line no-control-regex -- they are what it looks for
   if (/[\u0000\r\n]/.test(found.text))
     return { kind: 'problem', what: 'has more than one line', expected: 'one line' };
   return found;
+}
+
+/** Reads a secret that may have many lines, such as a private key. */
+export function readSecretText(written: SecretPlace, around: Surroundings): Found {
+  const found =
+    typeof written === 'string' ? ({ kind: 'found', text: written } as const) : look(written, around);
+  return found.kind === 'found' && found.text === '' ? { kind: 'problem', what: 'is empty' } : found;
 }
 
 /**

@@ -5,9 +5,10 @@ import type { Random } from '../base/random.ts';
 import type { Batch } from '../mail/batch.ts';
 import { countOutcomes, type PosthasteEvent } from '../mail/event.ts';
 import type { Fate } from '../mail/outcome.ts';
-import { relayBackOffMs, type RetryPolicy } from '../schedule/retry.ts';
+import type { RetryPolicy } from '../schedule/retry.ts';
 import type { HandshakeFailure } from '../smtp/handshake.ts';
 import type { BatchReport, BatchTask } from '../worker/contract.ts';
+import { RelayHealth } from './relay_health.ts';
 import { planSettlement, type Settlement } from './settle.ts';
 
 /** A due batch, claimed by this run. */
@@ -47,8 +48,6 @@ export type DispatchEnd =
   | { readonly kind: 'stopped' }
   | { readonly kind: 'relayFailed'; readonly failure: HandshakeFailure };
 
-/** A relay that never took a session in this run is given up after this many failures. */
-const failuresBeforeFirstSession = 3;
 /** Threads that die one after the other, with nothing settled in between, are a bug and not an accident. */
 const maxCrashes = 3;
 
@@ -64,9 +63,7 @@ export class Dispatcher {
   #reports: BatchReport[] = [];
   #crashed: { batchId: number; error: unknown }[] = [];
   #crashes = 0;
-  #relayFailures = 0;
-  #relayProven = false;
-  #relayBlockedUntil = 0;
+  readonly #health = new RelayHealth();
   #end: DispatchEnd | undefined;
   #listComplete = false;
   #wake: () => void = () => {};
@@ -114,7 +111,7 @@ export class Dispatcher {
   async #claim(): Promise<void> {
     const { campaignId, clock } = this.#options;
     const room = this.#runner.capacity - this.#inHand.size;
-    if (room <= 0 || clock.now() < this.#relayBlockedUntil) return;
+    if (room <= 0 || clock.now() < this.#health.blockedUntil) return;
     const complete = this.#listComplete;
     const batches = await this.#ledger.claimDue(campaignId, clock.now(), room);
     for (const batch of batches) this.#launch(batch);
@@ -146,7 +143,7 @@ export class Dispatcher {
     if (reports.length === 0) return;
     this.#reports = [];
     const events: PosthasteEvent[] = [];
-    for (const report of reports) this.#noteRelay(report, events);
+    for (const report of reports) this.#noteHealth(report, events);
     const settlements = reports.map((report) => this.#plan(report));
     await this.#ledger.settle(settlements);
     // Durable before visible: events only now.
@@ -171,7 +168,7 @@ export class Dispatcher {
         retry,
         inDoubt,
         relay: relayName,
-        unsentDueAt: Math.max(now, this.#relayBlockedUntil),
+        unsentDueAt: Math.max(now, this.#health.blockedUntil),
         // Somebody who stops the program does not let recipients expire by it.
         unsentExpired: this.#end === undefined && now - batch.bornAt > retry.giveUpAfterMs,
       },
@@ -180,32 +177,12 @@ export class Dispatcher {
     );
   }
 
-  /** Relay trouble: how long to leave the relay alone, or whether to give up. */
-  #noteRelay(report: BatchReport, events: PosthasteEvent[]): void {
-    const failure = report.relayFailure;
-    const answered = report.outcomes.find(
-      (outcome) => outcome.verdict.replyCode !== 0 && outcome.kind !== 'unsent',
-    );
-    if (answered !== undefined) {
-      if (this.#relayFailures > 0) {
-        events.push({ kind: 'relayRecovered', relay: this.#options.relayName, verdict: answered.verdict });
-      }
-      this.#relayProven = true;
-      this.#relayFailures = 0;
-    }
-    const sentBack = report.outcomes.some(
-      (outcome) => outcome.kind === 'unsent' && outcome.verdict.scope !== 'us',
-    );
-    if (!sentBack) return;
-    if (this.#options.clock.now() >= this.#relayBlockedUntil) {
-      this.#relayFailures += 1;
-      this.#relayBlockedUntil = this.#options.clock.now() + relayBackOffMs(this.#relayFailures);
-    }
-    if (failure === undefined) return;
-    events.push({ kind: 'relayFailed', relay: this.#options.relayName, verdict: failure.verdict });
-    const hopeless =
-      failure.permanent || (!this.#relayProven && this.#relayFailures >= failuresBeforeFirstSession);
-    if (hopeless) this.#decide({ kind: 'relayFailed', failure });
+  #noteHealth(report: BatchReport, events: PosthasteEvent[]): void {
+    const relay = this.#options.relayName;
+    const { recovered, failed, giveUp } = this.#health.note(report, this.#options.clock.now());
+    if (recovered !== undefined) events.push({ kind: 'relayRecovered', relay, verdict: recovered });
+    if (failed !== undefined) events.push({ kind: 'relayFailed', relay, verdict: failed });
+    if (giveUp !== undefined) this.#decide({ kind: 'relayFailed', failure: giveUp });
   }
 
   #publishSettled(report: BatchReport, settlement: Settlement | undefined): void {
@@ -270,7 +247,7 @@ export class Dispatcher {
     if (this.#end !== undefined || this.#inHand.size >= this.#runner.capacity) return longestMs;
     const now = clock.now();
     const dueAt = (await this.#ledger.nextDueAt(campaignId)) ?? now + longestMs;
-    return Math.min(Math.max(dueAt, this.#relayBlockedUntil) - now, longestMs);
+    return Math.min(Math.max(dueAt, this.#health.blockedUntil) - now, longestMs);
   }
 
   /** The first reason to end stands. */

@@ -13,7 +13,7 @@ import {
 } from '../worker/contract.ts';
 
 /** Batches that a thread has at once: while one is being finished, the other keeps the sessions busy. */
-export const batchesPerThread = 2;
+const batchesPerThread = 2;
 
 /** What the threads are doing, summed over them; for one relay. */
 export interface RelayGauges {

@@ -1,266 +1,211 @@
-// CSV into rows (RFC 4180, and what programs make of it), with physical line numbers and bounded records.
-import { chooseDelimiter, parseHeader, type Delimiter } from './columns.ts';
-import { Finder, nowhere } from './finder.ts';
-import { countColumns, excerpt, maxRowChars, undecodable, type RawRow, type RowReader } from './row.ts';
-import { ExitCode, PosthasteError } from '../base/error.ts';
+// Whole lines of CSV into rows, by csv-parse: what a record is, what is wrong with it, how many lines it takes.
+import { CsvError, parse, type InfoField, type InfoRecord, type Options } from 'csv-parse/sync';
+import type { Delimiter } from './columns.ts';
+import { undecodable, type RawRow } from './row.ts';
+import { countLineEnds, countLines, splitLines } from './unread_text.ts';
 
 const lf = 0x0a;
 const cr = 0x0d;
-const quote = 0x22;
-const longRow = 'row is longer than 1 MiB';
 
-/** What a CSV reader is told. `name` and `charset` are for messages. */
-export interface CsvOptions {
-  readonly name: string;
-  readonly charset: string;
-  /** Absent: the header line decides. */
-  readonly delimiter?: Delimiter | undefined;
-  /** Absent: `maxRowChars`. Tests make it small. */
-  readonly maxChars?: number | undefined;
+/** A row of CSV: all of its cells are text. */
+export interface CsvRow extends RawRow {
+  readonly cells: readonly string[];
+}
+
+/** The flaw of a row with a NUL character. `readCsv` says it of cells in quotes only, others are left to the reader. */
+export const nulFlaw = 'holds a NUL character';
+
+/** What was read of some lines. */
+interface CsvReading {
+  /** Rows in order; their columns are not yet counted. Cells of a row with undecodable bytes hold `undecodable`. */
+  readonly rows: readonly CsvRow[];
+  /** Lines of those rows, with the empty ones between them. They may be fewer than were given: the rest is to be read again. */
+  readonly lineCount: number;
+  /** The record after those lines, where no row could be made of it. */
+  readonly broken?: BrokenRecord | undefined;
+}
+
+/** A record that does not end well. */
+interface BrokenRecord {
+  /** '' where its last quote is open at the end of the text: more text may close it. */
+  readonly flaw: string;
+  /** Lines from its beginning to the one on which the offending cell begins, that one included. */
+  readonly lineCount: number;
 }
 
 /**
- * Reads CSV. LF, CRLF and CR end a line; empty lines are no rows; the first record is the header.
- * A cell that begins with a quote ends at the next quote that is not doubled; elsewhere a quote is text.
+ * Reads whole lines; the first one, on physical line `line`, begins a record. `text` ends with a line end, or with the
+ * list.
  *
- * A record that breaks the rules (text after a closing quote, a quote that is never closed, more than `maxRowChars`)
- * is one flawed row that ends with the physical line on which the offending cell begins; reading goes on at the next
- * line. So a stray quote costs its own row and not those that follow. Nothing is read more than about three times:
- * between an unclosed quote and the place that proves it, no line can open another one.
+ * LF, CRLF and CR end a line; empty lines are no rows. A cell that begins with a quote ends at the next quote that is
+ * not doubled; elsewhere a quote is text. A record that breaks a rule is a row with a flaw, unless one of its cells goes
+ * beyond the line on which the offending one begins: then reading stops, and the record is `broken`.
  */
-export class CsvReader implements RowReader {
-  columns: readonly string[] = [];
-  readonly #options: CsvOptions;
-  readonly #maxChars: number;
-  readonly #lf = new Finder('\n');
-  readonly #cr = new Finder('\r');
-  readonly #quote = new Finder('"');
-  #delimiter: Delimiter | undefined;
-  #delimiters = new Finder(',');
-  #delimiterCode = 0;
-  /** Text that is not yet read begins at `#at`, which is on line `#line`. */
-  #text = '';
-  #at = 0;
-  #line = 1;
-  #ended = false;
-  /** With less text than this, the record that is awaited is not worth another look. */
-  #wantedChars = 0;
-  /** The rest of a line that was too long is being dropped. */
-  #skipping = false;
-  /** Once true, every row is looked at closely. Until then no row can hold such a thing. */
-  #mayHoldNul = false;
-  #mayHoldUndecodable = false;
+export function readCsv(text: string, delimiter: Delimiter, line: number): CsvReading {
+  return readStrictly(text, delimiter, line) ?? readClosely(text, delimiter, line);
+}
 
-  constructor(options: CsvOptions) {
-    this.#options = options;
-    this.#maxChars = options.maxChars ?? maxRowChars;
-    if (options.delimiter !== undefined) this.#setDelimiter(options.delimiter);
+/**
+ * Reads text that keeps to RFC 4180 §2, as far as its last whole record; undefined where it does not, or where only a
+ * closer look can tell. csv-parse is about twice as fast when it is not asked about each cell (bench/intake.ts).
+ */
+function readStrictly(text: string, delimiter: Delimiter, firstLine: number): CsvReading | undefined {
+  if (needsCloseLook(text)) return undefined;
+  const records = parseStrictly(text, delimiter);
+  if (records === undefined) return undefined;
+  const hasQuotes = text.includes('"');
+  const rows: CsvRow[] = [];
+  let line = firstLine;
+  for (const cells of records) {
+    rows.push({ line, cells, sizeChars: measure(cells), flaw: '' });
+    line += 1;
+    if (hasQuotes) for (const cell of cells) line += countLineEnds(cell);
   }
+  return { rows, lineCount: line - firstLine };
+}
 
-  push(text: string): void {
-    this.#text = this.#at < this.#text.length ? this.#text.slice(this.#at) + text : text;
-    this.#at = 0;
-    this.#mayHoldNul ||= text.includes('\0');
-    this.#mayHoldUndecodable ||= text.includes(undecodable);
-    for (const finder of [this.#lf, this.#cr, this.#quote, this.#delimiters]) finder.setText(this.#text);
-  }
+/** Whether lines may be empty, which csv-parse passes over in silence, or characters may be bad. */
+function needsCloseLook(text: string): boolean {
+  if (text.startsWith('\n') || text.startsWith('\r')) return true;
+  return ['\n\n', '\n\r', '\r\r', '\0', undecodable].some((one) => text.includes(one));
+}
 
-  end(): void {
-    this.#ended = true;
-  }
-
-  next(): RawRow | undefined {
-    if (this.#text.length - this.#at < this.#wantedChars && !this.#ended) return undefined;
-    const row = this.#readNext();
-    const heldChars = this.#text.length - this.#at;
-    // A long record is looked at again only when a quarter more has come, else many small pieces cost a scan each.
-    this.#wantedChars = row === undefined && heldChars > 65_536 ? heldChars * 1.25 : 0;
-    return row;
-  }
-
-  #readNext(): RawRow | undefined {
-    for (;;) {
-      if (this.#skipping && !this.#skipLine()) return undefined;
-      const end = this.#findLineEnd(this.#at);
-      if (end === this.#at) {
-        if (end === this.#text.length) return undefined;
-        this.#passLineEnd(end);
-        continue;
-      }
-      if (end === nowhere && !this.#isTooLong(this.#at)) return undefined;
-      if (this.#delimiter === undefined) this.#setDelimiter(chooseDelimiter(this.#text.slice(this.#at, end)));
-      const row = this.#quote.find(this.#at) < end ? this.#readQuoted(end) : this.#readPlain(end);
-      if (row === undefined || this.columns.length > 0) return row;
-      this.#takeHeader(row);
-    }
-  }
-
-  /** A record without quotes is its line. Invariant: no quote stands between `#at` and `end`. */
-  #readPlain(end: number): RawRow | undefined {
-    const start = this.#at;
-    if (end - start > this.#maxChars) return this.#refuse(start, longRow);
-    const line = this.#line;
-    this.#passLineEnd(end);
-    return this.#judge(line, this.#text.slice(start, end).split(this.#delimiter ?? ','), end - start);
-  }
-
-  #readQuoted(firstLineEnd: number): RawRow | undefined {
-    const start = this.#at;
-    const cells: string[] = [];
-    let at = start;
-    for (;;) {
-      const cellStart = at;
-      const isQuoted = this.#text.charCodeAt(at) === quote;
-      if (isQuoted) {
-        const close = this.#findClosingQuote(at);
-        if (close + 1 - start > this.#maxChars) return this.#refuseUnclosed(cellStart, close);
-        cells.push(this.#unquote(at, close));
-        at = close + 1;
-      } else {
-        const end = Math.min(this.#findLineEnd(at), this.#delimiters.find(at));
-        if (end - start > this.#maxChars) return this.#refuseLong(cellStart, end);
-        cells.push(this.#text.slice(at, end));
-        at = end;
-      }
-      if (!isQuoted && /^ +"/.test(cells.at(-1) ?? '')) {
-        return this.#refuse(cellStart, 'a space stands before an opening quote');
-      }
-      const code = at < this.#text.length ? this.#text.charCodeAt(at) : lf;
-      if (code === this.#delimiterCode) {
-        at += 1;
-        continue;
-      }
-      if (code !== lf && code !== cr) return this.#refuse(cellStart, 'text stands after a closing quote');
-      if (this.#findLineEnd(at) !== at) return this.#refuseLong(cellStart, nowhere);
-      return this.#finishQuoted(cells, firstLineEnd, at);
-    }
-  }
-
-  #finishQuoted(cells: string[], firstLineEnd: number, end: number): RawRow {
-    const line = this.#line;
-    const start = this.#at;
-    if (end > firstLineEnd) this.#line += countLineEnds(this.#text, firstLineEnd, end);
-    this.#passLineEnd(end);
-    return this.#judge(line, cells, end - start);
-  }
-
-  /** The quote that closes the cell opened at `open`, as far as the text goes; `nowhere` where there is none yet. */
-  #findClosingQuote(open: number): number {
-    let at = this.#quote.find(open + 1);
-    while (at !== nowhere && this.#text.charCodeAt(at + 1) === quote) at = this.#quote.find(at + 2);
-    return at;
-  }
-
-  #unquote(open: number, close: number): string {
-    const inner = this.#text.slice(open + 1, close);
-    return inner.includes('"') ? inner.replaceAll('""', '"') : inner;
-  }
-
-  /** The end of the line that holds `from`: its CR or LF, the end of the list, or `nowhere` where more text decides. */
-  #findLineEnd(from: number): number {
-    const end = Math.min(this.#lf.find(from), this.#cr.find(from));
-    if (this.#ended) return Math.min(end, this.#text.length);
-    // The LF of a CRLF may still be on its way.
-    return end === this.#text.length - 1 && this.#text.charCodeAt(end) === cr ? nowhere : end;
-  }
-
-  #passLineEnd(end: number): void {
-    const isPair = this.#text.charCodeAt(end) === cr && this.#text.charCodeAt(end + 1) === lf;
-    this.#at = Math.min(end + (isPair ? 2 : 1), this.#text.length);
-    this.#line += 1;
-  }
-
-  /** Whether a record from `start` that has no end in the text is too long whatever comes; the last CR may be its end. */
-  #isTooLong(start: number): boolean {
-    return this.#text.length - start > (this.#ended ? this.#maxChars : this.#maxChars + 1);
-  }
-
-  /** `end` is where the cell ends. */
-  #refuseLong(cellStart: number, end: number): RawRow | undefined {
-    if (end === nowhere && !this.#isTooLong(this.#at)) return undefined;
-    return this.#refuse(cellStart, longRow);
-  }
-
-  /** `close` is where the quote is closed. */
-  #refuseUnclosed(cellStart: number, close: number): RawRow | undefined {
-    const isTooLong = close !== nowhere || this.#isTooLong(this.#at);
-    if (!isTooLong && !this.#ended) return undefined;
-    const line = this.#line + countLineEnds(this.#text, this.#at, cellStart);
-    const how = isTooLong ? 'is not closed within the 1 MiB that a row may have' : 'is never closed';
-    return this.#refuse(cellStart, `the quote opened on line ${line} ${how}`);
-  }
-
-  /** Ends a flawed row with the line on which its offending cell begins. Waits for the end of that line. */
-  #refuse(cellStart: number, flaw: string): RawRow | undefined {
-    const start = this.#at;
-    const end = this.#findLineEnd(cellStart);
-    if (end === nowhere && !this.#isTooLong(start)) return undefined;
-    const cells = [excerpt(this.#text.slice(start, Math.min(end, start + this.#maxChars)))];
-    const row = { line: this.#line, cells, sizeChars: 0, flaw };
-    this.#line += countLineEnds(this.#text, start, cellStart);
-    // Quoted line ends before the offending cell belong to the row.
-    this.#at = cellStart;
-    this.#skipping = end === nowhere;
-    if (end !== nowhere) this.#passLineEnd(end);
-    return row;
-  }
-
-  /** Drops text up to the end of the line; false where that has not come yet. */
-  #skipLine(): boolean {
-    const end = this.#findLineEnd(this.#at);
-    if (end === nowhere) {
-      // A CR at the very end stays: it may be half of a line end.
-      this.#at = this.#text.endsWith('\r') ? this.#text.length - 1 : this.#text.length;
-      return false;
-    }
-    this.#passLineEnd(end);
-    this.#skipping = false;
-    return true;
-  }
-
-  #judge(line: number, cells: string[], sizeChars: number): RawRow {
-    const wanted = this.columns.length;
-    if (wanted === 0) return { line, cells, sizeChars, flaw: '' };
-    let flaw = '';
-    if (cells.length !== wanted) flaw = `expected ${countColumns(wanted)}, found ${cells.length}`;
-    if (this.#mayHoldNul && cells.some((cell) => cell.includes('\0'))) flaw = 'holds a NUL character';
-    if (this.#mayHoldUndecodable && cells.some((cell) => !cell.isWellFormed())) {
-      flaw = `holds bytes that are not ${this.#options.charset}`;
-    }
-    if (flaw === '') return { line, cells, sizeChars, flaw };
-    return { line, cells: cells.slice(0, wanted).map((cell) => cell.toWellFormed()), sizeChars: 0, flaw };
-  }
-
-  #takeHeader(row: RawRow): void {
-    const { name, charset } = this.#options;
-    if (row.flaw === '') {
-      this.columns = parseHeader(row.cells.map(String), { name, line: row.line, charset });
-      return;
-    }
-    throw new PosthasteError({
-      code: 'ERR_LIST_HEADER',
-      message: `The header of the list ${name} cannot be read: ${row.flaw}.`,
-      hint: 'The first line must hold the names of the columns, as CSV.',
-      where: `${name}:${row.line}:1`,
-      exitCode: ExitCode.dataError,
-    });
-  }
-
-  #setDelimiter(delimiter: Delimiter): void {
-    this.#delimiter = delimiter;
-    this.#delimiterCode = delimiter.charCodeAt(0);
-    this.#delimiters = new Finder(delimiter);
-    this.#delimiters.setText(this.#text);
+function parseStrictly(text: string, delimiter: Delimiter): string[][] | undefined {
+  const options = makeOptions(text, delimiter);
+  try {
+    return parse(text, options);
+  } catch (thrown) {
+    if (!(thrown instanceof CsvError)) throw thrown;
+    // Often the text just ends within a cell that spans lines.
+    const isOpen = thrown.code === 'CSV_QUOTE_NOT_CLOSED' && Number(thrown['records']) > 0;
+    return isOpen ? parse(text, { ...options, to: Number(thrown['records']) }) : undefined;
   }
 }
 
-/** Line ends that begin in [from, to), a CRLF counted once. */
-function countLineEnds(text: string, from: number, to: number): number {
-  let count = 0;
-  for (let index = from; index < to; index++) {
-    const code = text.charCodeAt(index);
-    if (code === lf && !(index > from && text.charCodeAt(index - 1) === cr)) count += 1;
-    else if (code === cr) count += 1;
+/** Reads any text, looking at each cell. Text that `readStrictly` reads has the same rows here. */
+function readClosely(text: string, delimiter: Delimiter, firstLine: number): CsvReading {
+  const bytes = Buffer.from(text);
+  const reading = new CloseReading(bytes, firstLine, findSpoiltLines(text, firstLine));
+  const options = makeOptions(text, delimiter);
+  const { takeCell: cast, takeRecord: on_record } = reading;
+  try {
+    parse(bytes, { ...options, relax_quotes: true, cast, on_record });
+    return { rows: reading.rows, lineCount: countLines(text) };
+  } catch (thrown) {
+    if (thrown === stop) return reading.finishBroken();
+    if (!(thrown instanceof CsvError) || thrown.code !== 'CSV_QUOTE_NOT_CLOSED') throw thrown;
+    return reading.finishBroken(Number(thrown['empty_lines']));
   }
-  return count;
+}
+
+function makeOptions(text: string, delimiter: Delimiter): Options {
+  return {
+    delimiter,
+    // csv-parse compares every byte with these, so what does not occur is left out (bench/intake.ts).
+    quote: text.includes('"') ? '"' : null,
+    record_delimiter: text.includes('\r') ? ['\r\n', '\n', '\r'] : '\n',
+    skip_empty_lines: true,
+    // The reader says of each row what it thinks of its length.
+    relax_column_count: true,
+  };
+}
+
+/** Thrown to make csv-parse stop; does not leave this file. */
+const stop = new Error('stop');
+
+/** What is known while csv-parse calls back, cell by cell and record by record. */
+class CloseReading {
+  readonly rows: CsvRow[] = [];
+  readonly #bytes: Uint8Array;
+  readonly #firstLine: number;
+  readonly #spoiltLines: ReadonlySet<number>;
+  /** Lines of the records so far, and the empty ones between them. */
+  #recordLines = 0;
+  #emptyLines = 0;
+  /** Of the record that is being read: line ends in its cells so far, and the first thing that is wrong. */
+  #lineEnds = 0;
+  #flaw = '';
+  /** Where the next cell begins in the bytes; empty lines may stand before it. */
+  #cellStart = 0;
+
+  constructor(bytes: Uint8Array, firstLine: number, spoiltLines: ReadonlySet<number>) {
+    this.#bytes = bytes;
+    this.#firstLine = firstLine;
+    this.#spoiltLines = spoiltLines;
+  }
+
+  /** `bytes` is where the cell ends, its quotes included. */
+  readonly takeCell = (cell: string, { bytes, empty_lines, index, quoting }: InfoField): string => {
+    if (index === 0) this.#passEmptyLines();
+    if (this.#flaw === '') this.#flaw = findFlaw(cell, quoting, bytes - this.#cellStart);
+    this.#emptyLines = empty_lines;
+    const lineEnds = countLineEnds(cell);
+    // A flawed row ends with the line on which the offending cell begins, and here is a cell that goes beyond it.
+    if (this.#flaw !== '' && lineEnds > 0) throw stop;
+    this.#lineEnds += lineEnds;
+    this.#cellStart = bytes + 1;
+    return cell;
+  };
+
+  /** `bytes` is where the record ends, its line end included. */
+  readonly takeRecord = (cells: string[], { bytes }: InfoRecord): null => {
+    this.rows.push(this.#makeRow(cells));
+    this.#recordLines += this.#lineEnds + 1;
+    this.#lineEnds = 0;
+    this.#flaw = '';
+    this.#cellStart = bytes;
+    return null;
+  };
+
+  /** Reading ended within a record, before which there were so many empty lines. */
+  finishBroken(emptyLines = this.#emptyLines): CsvReading {
+    const broken = { flaw: this.#flaw, lineCount: this.#lineEnds + 1 };
+    return { rows: this.rows, lineCount: this.#recordLines + emptyLines, broken };
+  }
+
+  #passEmptyLines(): void {
+    while (this.#bytes[this.#cellStart] === lf || this.#bytes[this.#cellStart] === cr) this.#cellStart += 1;
+  }
+
+  #makeRow(cells: string[]): CsvRow {
+    const line = this.#firstLine + this.#recordLines + this.#emptyLines;
+    const [flaw, sizeChars] = [this.#flaw, measure(cells)];
+    for (let each = line; each <= line + this.#lineEnds; each++) {
+      if (this.#spoiltLines.has(each)) return { line, cells: cells.map(markSpoilt), sizeChars, flaw };
+    }
+    return { line, cells, sizeChars, flaw };
+  }
+}
+
+/** csv-parse works on UTF-8, where the mark becomes U+FFFD. */
+function markSpoilt(cell: string): string {
+  return cell.replaceAll('\ufffd', undecodable);
+}
+
+function findSpoiltLines(text: string, firstLine: number): ReadonlySet<number> {
+  const spoilt = new Set<number>();
+  if (!text.includes(undecodable)) return spoilt;
+  splitLines(text).forEach((line, index) => {
+    if (line.includes(undecodable)) spoilt.add(firstLine + index);
+  });
+  return spoilt;
+}
+
+/** Why a cell breaks the rules; '' where it does not. `sizeBytes` is what it takes in the list. */
+function findFlaw(cell: string, isQuoted: boolean, sizeBytes: number): string {
+  if (!isQuoted) return /^ +"/.test(cell) ? 'a space stands before an opening quote' : '';
+  // csv-parse lets a NUL follow a closing quote, and then anything.
+  if (cell.includes('\0')) return nulFlaw;
+  // When text stands after a closing quote, csv-parse makes the opening quote part of the cell. Then the cell is longer
+  // than it would be if each of its quotes had been written twice, and two around it.
+  if (!cell.startsWith('"')) return '';
+  const properBytes = Buffer.byteLength(cell) + cell.split('"').length + 1;
+  return sizeBytes === properBytes ? '' : 'text stands after a closing quote';
+}
+
+/** Characters of a row, but for its quotes. */
+function measure(cells: readonly string[]): number {
+  let sizeChars = cells.length;
+  for (const cell of cells) sizeChars += cell.length;
+  return sizeChars;
 }

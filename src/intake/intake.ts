@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { setImmediate as yieldToEventLoop } from 'node:timers/promises';
 import { makeDecoder, type CharsetDecoder } from './charset.ts';
 import { chooseAddressColumn, type Delimiter } from './columns.ts';
-import { CsvReader } from './csv.ts';
+import { CsvReader } from './csv_reader.ts';
 import { AddressIndex } from './dedupe.ts';
 import { NdjsonReader } from './ndjson.ts';
 import { maxRowChars, type RawRow, type RowReader } from './row.ts';

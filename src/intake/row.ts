@@ -7,7 +7,7 @@ export interface RawRow {
   readonly line: number;
   /** In column order; of a flawed row what can be shown of it, never more cells than there are columns (or one). */
   readonly cells: readonly Cell[];
-  /** Characters of the list that the row took. */
+  /** About how many characters the row takes: a function of the row alone, for batches that must not grow too large. */
   readonly sizeChars: number;
   /** Why the row cannot be used: one sentence for users; '' where it can. */
   readonly flaw: string;

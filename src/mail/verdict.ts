@@ -1,6 +1,9 @@
-// The verdict: one table from stage and reply, or failure, to whose fault it is and what happens next.
+// The verdict: from stage and reply, or failure, to whose fault it is, what now, and what becomes of the session.
 import { unreachable } from '../base/invariant.ts';
+import type { OutcomeKind } from './outcome.ts';
 import { formatReply, type Reply } from './reply.ts';
+import { opening, type Ruling } from './verdict_rule.ts';
+import { findRule, incidents, type Incident } from './verdict_table.ts';
 
 /** Where in a session something happened (RFC 5321 §3, §4.5.3.2). `end` is the reply to the end of data. */
 export type Stage =
@@ -39,14 +42,27 @@ export type Category =
   | 'network'
   | 'unclassified';
 
-/** The classification that users read. Plain data. */
+/** What becomes of the attempt; whether a message can be made at all is decided before a relay is asked. */
+export type VerdictKind = Exclude<OutcomeKind, 'invalid'>;
+
+/**
+ * The classification that users read. Plain data. Always true: relay trouble and our own is never charged (`kind` is
+ * unsent, or inDoubt), nobody is rejected but for the recipient's or the message's sake, and only a positive reply is accepted.
+ */
 export interface Verdict {
   readonly scope: Scope;
   readonly stage: Stage;
+  /** What this makes of the attempt whose turn it was; what was pipelined behind a broken session is unsent. */
+  readonly kind: VerdictKind;
+  /** The row of the verdict table that matched, such as `rcpt-unknown`; docs/reference.md lists them all. */
+  readonly code: string;
+  /** What becomes of the session. */
+  readonly session: 'keep' | 'close';
   /** 0 where no reply was seen. */
   readonly replyCode: number;
   readonly enhancedStatus: string;
   readonly category: Category;
+  /** Whether the same may go better later without anybody's doing. */
   readonly retryable: boolean;
   /** The reply in one line, or what happened in words. */
   readonly text: string;
@@ -63,101 +79,87 @@ export type Failure =
   /** We ended it. */
   | { kind: 'stopped'; text: string };
 
-/** Classifies a reply that a stage of a transaction got. Positive replies have no category. */
+/**
+ * Classifies the reply to a command. What the stage wants (3yz to DATA, 2yz elsewhere, either to AUTH) is accepted and
+ * has no category. Everything else is judged by the table: the first digit of the reply code decides between deferred
+ * and rejected, the text does no more than name the reason and who is to blame.
+ */
 export function judgeReply(stage: Stage, reply: Reply): Verdict {
-  const category = reply.replyCode < 400 ? '' : categoryOf(stage, reply);
-  return {
-    scope: scopeOf(stage, category, reply.replyCode),
-    stage,
-    replyCode: reply.replyCode,
-    enhancedStatus: reply.enhancedStatus ?? '',
-    category,
-    retryable: reply.replyCode >= 400 && reply.replyCode < 500,
-    text: formatReply(reply),
-  };
+  if (isPositive(stage, reply.replyCode)) return judge(stage, incidents.accepted, reply);
+  const rule = findRule(stage, reply);
+  return rule === undefined ? judge(stage, atStage(stage, 'unexpected'), reply) : judge(stage, rule, reply);
 }
 
-/** Classifies trouble that came without a reply. */
+/** Classifies trouble that came without a reply, for the transaction whose turn it was. */
 export function judgeFailure(stage: Stage, failure: Failure): Verdict {
+  return judge(stage, atStage(stage, failure.kind), failure.text);
+}
+
+/** Classifies what needs no relay: a row that gave no message, a message beyond the relay's SIZE, our own stop. */
+export function judgeLocally(incident: 'unmakeable' | 'oversize' | 'stopped', text: string): Verdict {
+  return judge('idle', incidents[incident], text);
+}
+
+/** True where every other message of the campaign is likely to meet the same: who pauses it spares its sender. */
+export function concernsCampaign(verdict: Verdict): boolean {
+  return verdict.code.startsWith('sender-');
+}
+
+function isPositive(stage: Stage, replyCode: number): boolean {
+  const digit = Math.floor(replyCode / 100);
+  // RFC 5321 §4.3.2; RFC 4954 §4: 334 asks for more.
+  if (stage === 'data') return digit === 3;
+  return digit === 2 || (digit === 3 && stage === 'auth');
+}
+
+/** A row of the table or an incident. */
+interface Finding {
+  readonly code: string;
+  readonly ruling: Ruling;
+}
+
+function judge(stage: Stage, finding: Finding, said: Reply | string): Verdict {
+  const { scope, category, kind, session, retryable } = finding.ruling;
+  const reply = typeof said === 'string' ? undefined : said;
+  const replyCode = reply?.replyCode ?? 0;
+  const temporary = replyCode < 500;
+  // RFC 5321 §3.8: after 421 the relay closes, whatever it answered. A session that did not open is of no use.
+  const closes = replyCode === 421 || (replyCode >= 400 && opening.includes(stage));
   return {
-    scope: failure.kind === 'stopped' ? 'us' : 'session',
+    scope,
     stage,
-    replyCode: 0,
-    enhancedStatus: '',
-    category: failureCategory(failure),
-    retryable: true,
-    text: failure.text,
+    kind: kind !== 'byDigit' ? kind : temporary ? 'deferred' : 'rejected',
+    code: finding.code,
+    session: closes ? 'close' : session,
+    replyCode,
+    enhancedStatus: reply?.enhancedStatus ?? '',
+    category,
+    retryable: retryable === 'byDigit' ? temporary : retryable,
+    text: typeof said === 'string' ? said : formatReply(said),
   };
 }
 
-function failureCategory(failure: Failure): Category {
-  switch (failure.kind) {
-    case 'closed':
-    case 'timeout':
-      return 'network';
-    case 'garbled':
-      return 'protocol';
-    case 'stopped':
-      return '';
+/** An incident at a stage: how far the message had come decides what is known of it. */
+function atStage(stage: Stage, incident: Incident): Finding {
+  const { code, ruling } = incidents[incident];
+  switch (stage) {
+    case 'connect':
+    case 'greeting':
+    case 'ehlo':
+    case 'starttls':
+    case 'auth':
+      return { code, ruling: { ...ruling, kind: 'unsent', scope: ruling.scope === 'us' ? 'us' : 'relay' } };
+    case 'reset':
+    case 'mail':
+    case 'idle':
+      return { code, ruling: { ...ruling, kind: 'unsent' } };
+    case 'rcpt':
+    case 'data':
+      return { code, ruling };
+    case 'end':
+      // RFC 1047: the end of data is out and its reply was not seen, or says nothing; nobody can know.
+      return { code, ruling: { ...ruling, kind: 'inDoubt' } };
     default:
-      return unreachable(failure);
+      return unreachable(stage);
   }
-}
-
-/** By X.Y.Z of RFC 3463 and the IANA registry; the class digit is the reply code's business. */
-const categoryByStatus: Record<string, Category> = {
-  '1.1': 'no-such-recipient',
-  '1.2': 'no-such-recipient',
-  '1.3': 'no-such-recipient',
-  '1.6': 'no-such-recipient',
-  '1.7': 'sender-refused',
-  '1.8': 'sender-refused',
-  '1.10': 'no-such-recipient',
-  '2.1': 'inactive',
-  '2.2': 'mailbox-full',
-  '2.3': 'message-too-big',
-  '3.4': 'message-too-big',
-  '4.1': 'network',
-  '4.4': 'network',
-  '4.7': 'network',
-  '5.3': 'rate-limited',
-  '6.1': 'content',
-  '7.8': 'relay-auth',
-  '7.20': 'authentication',
-  '7.21': 'authentication',
-  '7.22': 'authentication',
-  '7.23': 'authentication',
-  '7.24': 'authentication',
-  '7.25': 'reputation',
-  '7.26': 'authentication',
-};
-
-function categoryOf(stage: Stage, reply: Reply): Category {
-  if (reply.replyCode === 530 || reply.replyCode === 535) return 'relay-auth';
-  if (reply.replyCode === 421) return 'relay-down';
-  const detail = reply.enhancedStatus?.slice(2) ?? '';
-  if (detail === '7.1' && stage === 'rcpt' && /gr[ae]y.?list/i.test(reply.text)) return 'greylisted';
-  const known = Object.hasOwn(categoryByStatus, detail) ? categoryByStatus[detail] : undefined;
-  return known ?? categoryByCode(stage, reply.replyCode, detail);
-}
-
-/** RFC 5321 §4.2.2, §4.2.3: what the bare code says, where the enhanced status says nothing. */
-function categoryByCode(stage: Stage, replyCode: number, detail: string): Category {
-  if (replyCode === 552) return stage === 'rcpt' ? 'mailbox-full' : 'message-too-big';
-  if (replyCode === 452) return 'mailbox-full';
-  if (stage === 'mail' && replyCode >= 500 && replyCode !== 503) return 'sender-refused';
-  if (replyCode >= 500 && replyCode <= 504) return 'protocol';
-  if (detail.startsWith('7.')) return stage === 'end' || stage === 'data' ? 'content' : 'policy';
-  if (stage === 'rcpt' && (replyCode === 550 || replyCode === 551 || replyCode === 553))
-    return 'no-such-recipient';
-  if (stage === 'rcpt' && replyCode === 450) return 'greylisted';
-  return 'unclassified';
-}
-
-function scopeOf(stage: Stage, category: Category, replyCode: number): Scope {
-  if (category === 'relay-auth' || category === 'relay-down') return 'relay';
-  if (category === 'protocol' || replyCode === 503) return 'session';
-  if (stage === 'rcpt') return 'recipient';
-  if (stage === 'mail' || stage === 'data' || stage === 'end') return 'message';
-  return 'relay';
 }

@@ -7,7 +7,7 @@ import type { SandboxStats } from './stats.ts';
 /**
  * What the connection has to do: write `output` (a binary string, one character an octet); then, where `waitMs` is not 0,
  * read nothing for so long and call `resume`; else act on `ending`. upgrade: begin TLS and call `secure`. close: once
- * all is written. drop: likewise, without courtesies.
+ * all is written. drop: likewise, without courtesies. deaf: read nothing more, and keep it open.
  */
 export interface Step {
   readonly output: string;
@@ -15,7 +15,19 @@ export interface Step {
   readonly ending: Ending;
 }
 
-export type Ending = 'open' | 'upgrade' | 'close' | 'drop';
+export type Ending = 'open' | 'upgrade' | 'close' | 'drop' | 'deaf';
+
+/** Said after a wait. */
+interface Later {
+  waitMs: number;
+  text: string;
+}
+
+/** What a fault does with the next positive reply. */
+type Instead = Exclude<Misdeed, { kind: 'refuse' | 'garbage' | 'silence' | 'drop' }>;
+
+/** Between the pieces of a reply that is split: enough for each to be a segment of its own. */
+const pieceWaitMs = 1;
 
 /** What the faults say of a command: go on; one of them refused it; one of them answered it in some other way. */
 export type Leave = 'granted' | 'refused' | 'spoiled';
@@ -28,24 +40,36 @@ export class Answers {
   readonly #plan: FaultPlan;
   readonly #stats: SandboxStats;
   readonly #sessionNumber: number;
+  readonly #countFromClient: () => number;
   /** What a fault says in place of the next positive reply. */
-  #instead: Misdeed | undefined;
+  #instead: Instead | undefined;
   #takenMessages = 0;
   #isMute = false;
   #output = '';
-  /** Where in `#output` the wait comes. */
-  #waitAt = 0;
-  #waitMs = 0;
+  /** What comes after `#output`, each part after its wait. */
+  #later: Later[] = [];
+  /** A reply that waits for the next one to go first. */
+  #held = '';
+  /** The next reply goes in pieces of so many octets; 0: whole. */
+  #pieceBytes = 0;
+  #losesRest = false;
 
-  constructor(plan: FaultPlan, stats: SandboxStats, sessionNumber: number) {
+  /** `countFromClient` tells how many connections its IP address has open. */
+  constructor(plan: FaultPlan, stats: SandboxStats, sessionNumber: number, countFromClient: () => number) {
     this.#plan = plan;
     this.#stats = stats;
     this.#sessionNumber = sessionNumber;
+    this.#countFromClient = countFromClient;
   }
 
-  /** Whether nothing more must be read for now: the session waits, or what it says last is said. */
+  /** Whether nothing more must be read for now: the session waits, or is over. */
   isHalted(): boolean {
-    return this.#waitMs > 0 || this.#isMute || this.ending !== 'open';
+    return this.#later.length > 0 || this.isOver();
+  }
+
+  /** Whether what the session says last is said. */
+  isOver(): boolean {
+    return this.#isMute || this.ending !== 'open';
   }
 
   /** Whether a fault has silenced the session. */
@@ -60,48 +84,61 @@ export class Answers {
 
   /** Hands over what was said up to the next wait, or to the end. */
   takeStep(): Step {
-    const waitMs = this.#waitMs;
-    const end = waitMs > 0 ? this.#waitAt : this.#output.length;
-    const output = this.#output.slice(0, end);
-    const ending = waitMs > 0 ? 'open' : this.ending;
-    this.#output = waitMs > 0 ? this.#output.slice(end) : '';
-    this.#waitMs = 0;
-    return { output, waitMs, ending };
+    const output = this.#output;
+    const next = this.#later.shift();
+    this.#output = next?.text ?? '';
+    return { output, waitMs: next?.waitMs ?? 0, ending: next === undefined ? this.ending : 'open' };
+  }
+
+  /** Whether a fault loses what has come behind the last command; asked once. */
+  takesLoss(): boolean {
+    const loses = this.#losesRest;
+    this.#losesRest = false;
+    return loses;
   }
 
   /** Asks the faults about a command of which nothing has taken effect yet. */
-  ask(stage: FaultStage, addresses: readonly string[]): Leave {
+  ask(stage: FaultStage, addresses: readonly string[], reversePath = ''): Leave {
     this.#instead = undefined;
     if (!this.#plan.concerns(stage)) return 'granted';
-    const ruling = this.#plan.rule(stage, addresses, this.#describeOccasion());
+    const ruling = this.#plan.rule(stage, addresses, this.#describeOccasion(reversePath));
     if (ruling === undefined) return 'granted';
-    if (this.#waitMs === 0) this.#waitAt = this.#output.length;
-    this.#waitMs += ruling.delayMs;
+    if (ruling.delayMs > 0) this.#wait(ruling.delayMs);
+    this.#pieceBytes = ruling.pieceBytes;
     return ruling.misdeed === undefined ? 'granted' : this.#misbehave(stage, ruling.misdeed);
   }
 
   /** Asks the faults; false: one of them has answered, and the command must have no effect. */
-  mayGoOn(stage: FaultStage, addresses: readonly string[]): boolean {
-    return this.ask(stage, addresses) === 'granted';
+  mayGoOn(stage: FaultStage, addresses: readonly string[], reversePath = ''): boolean {
+    return this.ask(stage, addresses, reversePath) === 'granted';
   }
 
-  #describeOccasion(): Occasion {
+  #describeOccasion(reversePath: string): Occasion {
     return {
       sessionNumber: this.#sessionNumber,
       takenMessages: this.#takenMessages,
       openConnections: this.#stats.openConnections,
+      openFromClient: this.#countFromClient(),
+      reversePath,
     };
+  }
+
+  /** Delays of one moment add up before all that is said in it. */
+  #wait(waitMs: number): void {
+    const last = this.#later.at(-1);
+    if (last === undefined) this.#later.push({ waitMs, text: '' });
+    else last.waitMs += waitMs;
   }
 
   #misbehave(stage: FaultStage, misdeed: Misdeed): Leave {
     switch (misdeed.kind) {
       case 'refuse':
         this.#stats.refused[stage] += 1;
-        this.#output += misdeed.text;
+        this.#say(misdeed.text);
         if (misdeed.closes) this.ending = 'close';
         return 'refused';
       case 'garbage':
-        this.#output += misdeed.text;
+        this.#say(misdeed.text);
         return 'spoiled';
       case 'silence':
         this.#isMute = true;
@@ -111,6 +148,11 @@ export class Answers {
         return 'spoiled';
       case 'reword':
       case 'drop-after-taken':
+      case 'skip':
+      case 'swap':
+      case 'extra':
+      case 'stop-reading':
+      case 'lose-rest':
         this.#instead = misdeed;
         return 'granted';
       default:
@@ -122,15 +164,40 @@ export class Answers {
   accept(reply: string): void {
     const instead = this.#instead;
     this.#instead = undefined;
-    if (instead === undefined) this.reply(reply);
-    else if (instead.kind === 'reword') this.#output += instead.text;
-    else this.#drop();
+    switch (instead?.kind) {
+      case undefined:
+        return this.reply(reply);
+      case 'reword':
+        return this.#say(instead.text);
+      case 'drop-after-taken':
+        return this.#drop();
+      case 'skip':
+        return undefined;
+      case 'swap':
+        this.#held += this.#adapt(reply);
+        return undefined;
+      case 'extra':
+        this.reply(reply);
+        if (instead.waitMs > 0) this.#later.push({ waitMs: instead.waitMs, text: '' });
+        this.#append(instead.text);
+        if (instead.closes) this.ending = 'close';
+        return undefined;
+      case 'stop-reading':
+        this.reply(reply);
+        this.ending = 'deaf';
+        return undefined;
+      case 'lose-rest':
+        this.#losesRest = true;
+        return this.reply(reply);
+      default:
+        return unreachable(instead);
+    }
   }
 
   /** The positive reply to a message of so many recipients; whether it says 2yz. */
   acceptMessage(recipientCount: number): boolean {
     const instead = this.#instead;
-    const acknowledged = instead === undefined || (instead.kind === 'reword' && instead.replyCode < 300);
+    const acknowledged = isAcknowledged(instead);
     this.#takenMessages += 1;
     this.#stats.taken += 1;
     this.#stats.recipients += recipientCount;
@@ -143,16 +210,52 @@ export class Answers {
   refuse(stage: FaultStage, reply: string): void {
     this.#instead = undefined;
     this.#stats.refused[stage] += 1;
+    // RFC 5321 §4.1.1.11: a parameter that was not offered.
+    if (reply.startsWith('555')) this.#stats.violations.notOffered += 1;
     this.reply(reply);
+  }
+
+  /** Likewise, of a command that EHLO did not offer. */
+  refuseUnoffered(stage: FaultStage, reply: string): void {
+    this.#stats.violations.notOffered += 1;
+    this.refuse(stage, reply);
   }
 
   /** Says a reply that no fault touches; it ends in CRLF. */
   reply(reply: string): void {
-    this.#output += this.isEnhanced ? reply : reply.replace(/^(\d{3} )\d\.\d+\.\d+ /, '$1');
+    this.#say(this.#adapt(reply));
+  }
+
+  #adapt(reply: string): string {
+    return this.isEnhanced ? reply : reply.replace(/^(\d{3} )\d\.\d+\.\d+ /, '$1');
+  }
+
+  /** The one way of all replies: whole or in pieces, and what was held back behind them. */
+  #say(reply: string): void {
+    const text = reply + this.#held;
+    const pieceBytes = this.#pieceBytes;
+    this.#held = '';
+    this.#pieceBytes = 0;
+    if (pieceBytes === 0) return this.#append(text);
+    this.#append(text.slice(0, pieceBytes));
+    for (let at = pieceBytes; at < text.length; at += pieceBytes)
+      this.#later.push({ waitMs: pieceWaitMs, text: text.slice(at, at + pieceBytes) });
+  }
+
+  #append(text: string): void {
+    const last = this.#later.at(-1);
+    if (last === undefined) this.#output += text;
+    else last.text += text;
   }
 
   #drop(): void {
     this.#stats.dropped += 1;
     this.ending = 'drop';
   }
+}
+
+/** Whether a message that is taken with this misdeed gets a 2yz. */
+function isAcknowledged(instead: Instead | undefined): boolean {
+  if (instead?.kind === 'reword') return instead.replyCode < 300;
+  return instead?.kind !== 'drop-after-taken' && instead?.kind !== 'skip';
 }

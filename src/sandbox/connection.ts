@@ -19,7 +19,7 @@ export interface ConnectionOptions {
 }
 
 /**
- * Reads while it is open, no wait is going on, the client reads what it is sent, and not too much is delayed.
+ * Reads while it is open, not deaf, no wait is going on, the client reads what it is sent, and not too much is delayed.
  * A step that ends the connection is the last one that is done.
  */
 export class Connection {
@@ -30,6 +30,7 @@ export class Connection {
   #delayedSteps = 0;
   #isWaiting = false;
   #isCongested = false;
+  #isDeaf = false;
   #isPaused = false;
   #isEnding = false;
   #isClosed = false;
@@ -116,6 +117,10 @@ export class Connection {
         // What the client still says is thrown away, so that its FIN is seen.
         this.#socket.resume();
         return undefined;
+      case 'deaf':
+        this.#write(step.output);
+        this.#isDeaf = true;
+        return this.#regulate();
       case 'drop':
         this.#isEnding = true;
         this.#socket.write(step.output, 'latin1', () => this.#socket.destroy());
@@ -130,7 +135,8 @@ export class Connection {
   }
 
   #regulate(): void {
-    const isFull = this.#isWaiting || this.#isCongested || this.#delayedSteps > maxDelayedSteps;
+    const isBusy = this.#isWaiting || this.#isDeaf;
+    const isFull = isBusy || this.#isCongested || this.#delayedSteps > maxDelayedSteps;
     if (isFull === this.#isPaused) return;
     this.#isPaused = isFull;
     if (isFull) this.#socket.pause();

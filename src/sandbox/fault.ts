@@ -32,7 +32,19 @@ export type FaultAction =
   /** Never says anything again on this session, and keeps it open. The command has no effect. */
   | { readonly kind: 'silence' }
   /** These bytes in place of a reply, and on with the session. The command has no effect. */
-  | { readonly kind: 'garbage'; readonly bytes: Uint8Array };
+  | { readonly kind: 'garbage'; readonly bytes: Uint8Array }
+  /** The reply comes in pieces of so many octets, each for itself. Faults further down the list still apply. */
+  | { readonly kind: 'split'; readonly pieceBytes: number }
+  /** After the positive reply another one that nothing asked for, so much later. 421 closes the session then. */
+  | { readonly kind: 'extra'; readonly reply: string; readonly waitMs: number }
+  /** The command takes effect, and its positive reply is never sent. */
+  | { readonly kind: 'skip' }
+  /** The positive reply comes after the next reply. */
+  | { readonly kind: 'swap' }
+  /** Answers, and then reads nothing more of this session and keeps it open: the client's window closes. */
+  | { readonly kind: 'stop-reading' }
+  /** Answers, and loses what has come behind the command by then: pipelining that is offered and broken (RFC 2920 §2). */
+  | { readonly kind: 'lose-rest' };
 
 /**
  * All conditions that are given must hold. What they speak of is an address: the recipient at `rcpt`, the reverse-path
@@ -50,10 +62,14 @@ export interface Fault {
   readonly over?: Rate | undefined;
   /** More than this many connections are open, this one included. */
   readonly overSessions?: number | undefined;
+  /** `overSessions` counts only connections from the same IP address. */
+  readonly perClient?: boolean | undefined;
   /** The session has had this many messages taken. */
   readonly afterMessages?: number | undefined;
   /** Only the first n times for the same address (greylisting); at session stages, the first n in all. */
   readonly times?: number | undefined;
+  /** `times` counts each address with each reverse-path on its own, as greylisting does (RFC 6647 §2.2). */
+  readonly perReversePath?: boolean | undefined;
   readonly action: FaultAction;
 }
 

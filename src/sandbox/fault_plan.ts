@@ -10,6 +10,10 @@ export interface Occasion {
   readonly takenMessages: number;
   /** Connections open now, this one included. */
   readonly openConnections: number;
+  /** Those of them that come from this one's IP address. */
+  readonly openFromClient: number;
+  /** Of the transaction; '' where there is none. */
+  readonly reversePath: string;
 }
 
 /** A fault's action with everything parsed; text is a binary string, one character an octet, CRLFs included. */
@@ -19,11 +23,18 @@ export type Misdeed =
   | { readonly kind: 'garbage'; readonly text: string }
   | { readonly kind: 'drop' }
   | { readonly kind: 'drop-after-taken' }
-  | { readonly kind: 'silence' };
+  | { readonly kind: 'silence' }
+  | { readonly kind: 'extra'; readonly text: string; readonly waitMs: number; readonly closes: boolean }
+  | { readonly kind: 'skip' }
+  | { readonly kind: 'swap' }
+  | { readonly kind: 'stop-reading' }
+  | { readonly kind: 'lose-rest' };
 
-/** What the faults make of one command: a delay, a misdeed, or both. */
+/** What the faults make of one command: a delay, a split, a misdeed, or several of them. */
 export interface Ruling {
   readonly delayMs: number;
+  /** 0: the reply is not split. */
+  readonly pieceBytes: number;
   readonly misdeed: Misdeed | undefined;
 }
 
@@ -44,15 +55,18 @@ export class FaultPlan {
     return this.#byStage.has(stage);
   }
 
-  /** Asks the faults of a stage in their order: delays add up, the first other one that strikes decides. */
+  /** Asks the faults of a stage in their order: delays add up, splits go along, the first other one that strikes decides. */
   rule(stage: FaultStage, addresses: readonly string[], occasion: Occasion): Ruling | undefined {
     let delayMs = 0;
+    let pieceBytes = 0;
     for (const one of this.#byStage.get(stage) ?? []) {
       if (!one.strikes(addresses, occasion)) continue;
-      if (one.fault.action.kind === 'delay') delayMs += one.fault.action.ms;
-      else return { delayMs, misdeed: one.misdeed };
+      const { action } = one.fault;
+      if (action.kind === 'delay') delayMs += action.ms;
+      else if (action.kind === 'split') ({ pieceBytes } = action);
+      else return { delayMs, pieceBytes, misdeed: one.misdeed };
     }
-    return delayMs > 0 ? { delayMs, misdeed: undefined } : undefined;
+    return delayMs > 0 || pieceBytes > 0 ? { delayMs, pieceBytes, misdeed: undefined } : undefined;
   }
 }
 
@@ -75,17 +89,22 @@ class StandingFault {
   }
 
   strikes(addresses: readonly string[], occasion: Occasion): boolean {
-    const { share, every, overSessions, afterMessages } = this.fault;
+    const { share, every, overSessions, perClient, afterMessages } = this.fault;
+    const open = perClient === true ? occasion.openFromClient : occasion.openConnections;
     const subject = this.#findSubject(addresses);
     if (subject === undefined) return false;
-    if (overSessions !== undefined && occasion.openConnections <= overSessions) return false;
+    if (overSessions !== undefined && open <= overSessions) return false;
     if (afterMessages !== undefined && occasion.takenMessages < afterMessages) return false;
     const drawn = hasAddress(this.fault.at) ? subject : String(occasion.sessionNumber);
     if (share !== undefined && hashToUnit(drawn, this.#salt) >= share) return false;
     this.#eligible += 1;
     if (every !== undefined && this.#eligible % every !== 0) return false;
     if (this.#window?.admit() === true) return false;
-    return this.#countStrike(subject);
+    const { perReversePath } = this.fault;
+    // An address holds no space outside quotes, so the pair is not another pair's.
+    return this.#countStrike(
+      perReversePath === true ? `${occasion.reversePath.toLowerCase()} ${subject}` : subject,
+    );
   }
 
   /** The address that the conditions speak of, in lower case; '' where there is none and none is asked for. */
@@ -108,9 +127,14 @@ class StandingFault {
 function toMisdeed(action: FaultAction): Misdeed | undefined {
   switch (action.kind) {
     case 'delay':
+    case 'split':
       return undefined;
+    case 'extra': {
+      const text = toOctets(action.reply);
+      return { kind: 'extra', text, waitMs: action.waitMs, closes: text.startsWith('421') };
+    }
     case 'reply': {
-      const text = `${Buffer.from(action.reply.replace(/\r?\n/g, '\r\n')).toString('latin1')}\r\n`;
+      const text = toOctets(action.reply);
       const replyCode = Number(text.slice(0, 3));
       if (replyCode < 400) return { kind: 'reword', text, replyCode };
       return { kind: 'refuse', text, closes: replyCode === 421 };
@@ -120,10 +144,18 @@ function toMisdeed(action: FaultAction): Misdeed | undefined {
     case 'drop':
     case 'drop-after-taken':
     case 'silence':
+    case 'skip':
+    case 'swap':
+    case 'stop-reading':
+    case 'lose-rest':
       return { kind: action.kind };
     default:
       return unreachable(action);
   }
+}
+
+function toOctets(reply: string): string {
+  return `${Buffer.from(reply.replace(/\r?\n/g, '\r\n')).toString('latin1')}\r\n`;
 }
 
 /** Lets `count` through in every span of `perMs`, exactly: remembers when the last `count` went through. */

@@ -13,9 +13,12 @@ type Conditions = { -readonly [Key in Exclude<keyof Fault, 'at' | 'action'>]?: F
 /**
  * Parses `STAGE [CONDITION…]: ACTION`.
  *
- * Conditions: `5%`, `*@bad.example`, `part@of.address`, `first`, `first 3`, `every 10`, `over 100/s`,
- * `over 5 sessions`, `after 100 messages`. Actions: a reply (`450 4.2.1 try later`), `delay 200ms`, `drop`,
- * `drop-after-taken`, `silence`, `garbage TEXT`; in replies and garbage `\r`, `\n`, `\t`, `\\` and `\xNN` stand for octets.
+ * Conditions: `5%`, `*@bad.example`, `part@of.address`, `first`, `first 3`, `first per reverse-path`, `every 10`,
+ * `over 100/s`, `over 5 sessions`, `over 5 sessions per client`, `after 100 messages`.
+ *
+ * Actions: a reply (`450 4.2.1 try later`), `delay 200ms`, `drop`, `drop-after-taken`, `silence`, `garbage TEXT`, `split`
+ * (each octet for itself), `split 3`, `extra 250 ok`, `extra 50ms 421 4.4.2 idle`, `skip`, `swap`, `stop-reading`,
+ * `lose-rest`; fault.ts says what they do. In replies and garbage `\r`, `\n`, `\t`, `\\` and `\xNN` stand for octets.
  *
  * @throws PosthasteError ERR_SANDBOX_FAULT (usage) with what was expected.
  */
@@ -46,6 +49,10 @@ function parseConditions(text: string, at: FaultStage, words: readonly string[])
       `stage "${at}" knows no address, expected "${conditions.match}" at mail, rcpt, data or end`,
     );
   }
+  if (conditions.perClient === true && conditions.overSessions === undefined)
+    throw faultError(text, '"per client" needs sessions to count, expected "over 5 sessions per client"');
+  if (conditions.perReversePath === true && conditions.times === undefined)
+    throw faultError(text, '"per reverse-path" needs times to count, expected "first 2 per reverse-path"');
   return conditions;
 }
 
@@ -67,6 +74,12 @@ function parseCondition(text: string, into: Conditions, words: readonly string[]
       return words[next + 2] === 'messages' ? 3 : 2;
     case 'over':
       return parseOver(text, into, argument, words[next + 2]);
+    case 'per':
+      if (argument === 'client') into.perClient = true;
+      else if (argument === 'reverse-path') into.perReversePath = true;
+      else
+        throw faultError(text, `"per ${argument}" is unknown, expected "per client" or "per reverse-path"`);
+      return 2;
     default:
       parsePlainCondition(text, into, word);
       return 1;
@@ -99,17 +112,31 @@ function parsePlainCondition(text: string, into: Conditions, word: string): void
   } else {
     throw faultError(
       text,
-      `condition "${word}" is unknown, expected a share (5%), an address (*@bad.example), first, every, over or after`,
+      `condition "${word}" is unknown, expected a share (5%), an address (*@bad.example), first, every, over, after or per`,
     );
   }
 }
 
 function parseAction(text: string, at: FaultStage, action: string): FaultAction {
   const [, word = '', rest = ''] = /^(\S*)\s*([^]*)$/.exec(action) ?? [];
-  switch (word.toLowerCase()) {
+  const kind = word.toLowerCase();
+  if (at === 'connect' && ofReplies.has(kind))
+    throw faultError(text, `there is no reply at connect, expected "${kind}" at another stage`);
+  switch (kind) {
     case 'drop':
     case 'silence':
-      return { kind: word.toLowerCase() === 'drop' ? 'drop' : 'silence' };
+    case 'skip':
+    case 'swap':
+    case 'stop-reading':
+    case 'lose-rest':
+      return { kind };
+    case 'split': {
+      const pieceBytes = rest === '' ? 1 : parseCount(rest);
+      if (pieceBytes !== undefined) return { kind, pieceBytes };
+      throw faultError(text, `"${rest}" is no number of octets, expected one like "split 3"`);
+    }
+    case 'extra':
+      return parseExtra(text, rest);
     case 'drop-after-taken':
       if (at !== 'end')
         throw faultError(text, `only a message can be taken, expected "drop-after-taken" at end`);
@@ -126,21 +153,50 @@ function parseAction(text: string, at: FaultStage, action: string): FaultAction 
   }
 }
 
+/** Actions on a reply: a connection as such has none. */
+const ofReplies: ReadonlySet<string> = new Set([
+  'split',
+  'extra',
+  'skip',
+  'swap',
+  'stop-reading',
+  'lose-rest',
+]);
+
+/** "250 ok" or "50ms 421 4.4.2 idle". */
+function parseExtra(text: string, rest: string): FaultAction {
+  const [, word = '', after = ''] = /^(\S*)\s*([^]*)$/.exec(rest) ?? [];
+  const waitMs = parseDurationMs(word);
+  const reply = parseReply(waitMs === undefined ? rest : after);
+  if (reply !== undefined && (waitMs ?? 0) <= maxDelayMs)
+    return { kind: 'extra', reply, waitMs: waitMs ?? 0 };
+  throw faultError(
+    text,
+    `"${rest}" is no reply, expected one like "extra 250 ok" or "extra 50ms 421 4.4.2 idle"`,
+  );
+}
+
 function parseReplyAction(text: string, at: FaultStage, action: string): FaultAction {
-  const lines = Buffer.from(unescapeOctets(action), 'latin1').toString().split(/\r?\n/);
-  const code = action.slice(0, 3);
-  if (at === 'connect' && /^[23]/.test(code)) {
+  if (at === 'connect' && /^[23]/.test(action)) {
     throw faultError(text, 'a connection can only be refused, expected a reply of 4yz or 5yz at connect');
   }
+  const reply = parseReply(action);
+  if (reply !== undefined) return { kind: 'reply', reply };
+  throw faultError(
+    text,
+    `action "${action}" is unknown, expected a reply (450 4.2.1 try later), delay 200ms, drop, drop-after-taken, silence, garbage TEXT, split, extra REPLY, skip, swap, stop-reading or lose-rest`,
+  );
+}
+
+/** A reply with its escapes resolved, lines joined by LF; undefined where it is none. */
+function parseReply(written: string): string | undefined {
+  const lines = Buffer.from(unescapeOctets(written), 'latin1').toString().split(/\r?\n/);
+  const code = written.slice(0, 3);
   const isReply = lines.every((line, index) => {
     const separator = index === lines.length - 1 ? /^( |$)/ : /^-/;
     return line.startsWith(code) && separator.test(line.slice(3));
   });
-  if (/^[2-5]\d\d$/.test(code) && isReply) return { kind: 'reply', reply: lines.join('\n') };
-  throw faultError(
-    text,
-    `action "${action}" is unknown, expected a reply (450 4.2.1 try later), delay 200ms, drop, drop-after-taken, silence or garbage TEXT`,
-  );
+  return /^[2-5]\d\d$/.test(code) && isReply ? lines.join('\n') : undefined;
 }
 
 /** Text with escapes as a binary string: other characters become their UTF-8 octets. */

@@ -5,6 +5,8 @@ import type { Fault } from './fault.ts';
 
 export type SandboxSecurity = 'none' | 'starttls' | 'implicit';
 
+export type CertificateFlaw = 'wrong-name' | 'expired';
+
 /** What is remembered for tests. 'none' still counts. */
 type KeepLevel = 'none' | 'envelopes' | 'messages';
 
@@ -17,6 +19,8 @@ export interface SandboxOptions {
   readonly tls?: SandboxSecurity | undefined;
   /** PEM. Generated and self-signed for localhost, 127.0.0.1, ::1 and `host` where absent. */
   readonly certificate?: { readonly key: string; readonly cert: string } | undefined;
+  /** What is wrong with the generated one: it is for another name, or its time is over. */
+  readonly certificateFlaw?: CertificateFlaw | undefined;
   readonly auth?: SandboxAuth | undefined;
   /** All where absent. */
   readonly extensions?: readonly SandboxExtension[] | undefined;
@@ -25,6 +29,8 @@ export interface SandboxOptions {
   readonly faults?: readonly Fault[] | undefined;
   /** 'none' where absent: the others grow with every message. */
   readonly keep?: KeepLevel | undefined;
+  /** Looks at every octet of the contents and counts what breaks the rules in `violations`; false where absent. */
+  readonly inspect?: boolean | undefined;
   /** Decides which addresses are in a fault's `share`; 1 where absent. */
   readonly seed?: number | undefined;
   /**
@@ -51,6 +57,7 @@ export interface SessionSettings {
   readonly extensions: ReadonlySet<SandboxExtension>;
   readonly sizeLimitBytes: number;
   readonly keep: KeepLevel;
+  readonly inspect: boolean;
 }
 
 const defaultSizeLimitBytes = 26_214_400;
@@ -64,5 +71,6 @@ export function settleSession(options: SandboxOptions): SessionSettings {
     extensions: new Set(options.extensions ?? sandboxExtensions),
     sizeLimitBytes: options.sizeLimitBytes ?? defaultSizeLimitBytes,
     keep: options.keep ?? 'none',
+    inspect: options.inspect ?? false,
   };
 }

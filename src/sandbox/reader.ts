@@ -37,6 +37,11 @@ export class Reader {
     this.#at = 0;
   }
 
+  /** Whether some input has not been read, be it the beginning of a line. */
+  hasInput(): boolean {
+    return this.#at < this.#chunk.length || this.#carry.length > 0 || this.#skipsLine;
+  }
+
   /** Forgets all input. RFC 3207 §6 wants that between STARTTLS and the handshake. */
   clear(): void {
     this.#chunk = empty;

@@ -4,12 +4,15 @@ import { createSecureContext, type SecureContext } from 'node:tls';
 import { systemClock } from '../base/clock.ts';
 import { ExitCode, messageOf, PosthasteError, systemCodeOf } from '../base/error.ts';
 import { type CertificatePair, makeCertificate } from './certificate.ts';
+import { unreachable } from '../base/invariant.ts';
 import { Connection } from './connection.ts';
 import { FaultPlan } from './fault_plan.ts';
 import type { KeptMessage } from './kept_message.ts';
-import { type SandboxOptions, settleSession } from './options.ts';
+import { type CertificateFlaw, type SandboxOptions, settleSession } from './options.ts';
 import { Session, type SessionHome } from './session.ts';
 import { emptyStats, type SandboxStats } from './stats.ts';
+
+const dayMs = 86_400_000;
 
 export interface Sandbox {
   readonly host: string;
@@ -46,7 +49,7 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
     host,
     port,
     certificate: pair?.cert,
-    stats: () => ({ ...stats, refused: { ...stats.refused } }),
+    stats: () => ({ ...stats, refused: { ...stats.refused }, violations: { ...stats.violations } }),
     messages: () => messages,
     close: () => reception.close(),
   };
@@ -54,8 +57,23 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
 
 function findCertificate(options: SandboxOptions, host: string): CertificatePair | undefined {
   if (options.tls === undefined || options.tls === 'none') return undefined;
-  const names = new Set(['localhost', '127.0.0.1', '::1', host]);
-  return options.certificate ?? makeCertificate({ names: [...names] });
+  return options.certificate ?? generateCertificate(host, options.certificateFlaw);
+}
+
+function generateCertificate(host: string, flaw: CertificateFlaw | undefined): CertificatePair {
+  const names = [...new Set(['localhost', '127.0.0.1', '::1', host])];
+  switch (flaw) {
+    case undefined:
+      return makeCertificate({ names });
+    case 'wrong-name':
+      return makeCertificate({ names: ['other.example'] });
+    case 'expired': {
+      const now = Date.now();
+      return makeCertificate({ names, notBeforeAt: now - 2 * dayMs, notAfterAt: now - dayMs });
+    }
+    default:
+      return unreachable(flaw);
+  }
 }
 
 function readCertificate(pair: CertificatePair): SecureContext {
@@ -79,6 +97,8 @@ class Reception {
   readonly #secureContext: SecureContext | undefined;
   readonly #server: Server;
   readonly #connections = new Set<Connection>();
+  /** Open connections by IP address; none where there are none. */
+  readonly #openByClient = new Map<string, number>();
 
   constructor(home: SessionHome, latencyMs: number, secureContext: SecureContext | undefined) {
     this.#home = home;
@@ -106,15 +126,26 @@ class Reception {
     const { stats } = this.#home;
     stats.connections += 1;
     stats.openConnections += 1;
-    const connection: Connection = new Connection(socket, new Session(this.#home, stats.connections), {
+    const client = socket.remoteAddress ?? '';
+    this.#count(client, 1);
+    const countFromClient = (): number => this.#openByClient.get(client) ?? 0;
+    const session = new Session(this.#home, stats.connections, countFromClient);
+    const connection: Connection = new Connection(socket, session, {
       latencyMs: this.#latencyMs,
       secureContext: this.#secureContext,
       onClosed: () => {
         stats.openConnections -= 1;
+        this.#count(client, -1);
         this.#connections.delete(connection);
       },
     });
     this.#connections.add(connection);
+  }
+
+  #count(client: string, change: 1 | -1): void {
+    const open = (this.#openByClient.get(client) ?? 0) + change;
+    if (open > 0) this.#openByClient.set(client, open);
+    else this.#openByClient.delete(client);
   }
 
   async close(): Promise<void> {

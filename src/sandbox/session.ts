@@ -5,11 +5,13 @@ import { AuthExchange, type AuthStep } from './auth.ts';
 import { Body } from './body.ts';
 import { formatEhloReply } from './extensions.ts';
 import type { FaultPlan } from './fault_plan.ts';
+import { GroupWatch } from './group_watch.ts';
 import type { KeptMessage } from './kept_message.ts';
 import type { SessionSettings } from './options.ts';
 import { bareLf, Reader, tooLong } from './reader.ts';
 import type { SandboxStats } from './stats.ts';
 import { dotLineBytes, type TakenMessage, Transaction } from './transaction.ts';
+import { ContentInspector, inspectCommand, type Violations } from './violations.ts';
 
 /** Characters of a command line, AUTH apart; RFC 5321 §4.5.3.1.4 wants 512 and extensions add to it. */
 const maxCommandLength = 2048;
@@ -42,6 +44,8 @@ export class Session {
   readonly #home: SessionHome;
   readonly #settings: SessionSettings;
   readonly #number: number;
+  readonly #violations: Violations;
+  readonly #watch: GroupWatch;
   readonly #reader = new Reader();
   readonly #body: Body;
   readonly #answers: Answers;
@@ -53,13 +57,17 @@ export class Session {
   #user: string | undefined;
   #exchange: AuthExchange | undefined;
 
-  constructor(home: SessionHome, sessionNumber: number) {
+  /** `countFromClient` tells how many connections the client's IP address has open, this one included. */
+  constructor(home: SessionHome, sessionNumber: number, countFromClient: () => number = () => 1) {
     this.#home = home;
     this.#settings = home.settings;
     this.#number = sessionNumber;
     const keepsContent = home.settings.keep === 'messages';
-    this.#body = new Body(keepsContent ? home.settings.sizeLimitBytes + dotLineBytes : 0);
-    this.#answers = new Answers(home.plan, home.stats, sessionNumber);
+    this.#violations = home.stats.violations;
+    this.#watch = new GroupWatch(this.#violations);
+    const inspector = home.settings.inspect ? new ContentInspector(this.#violations) : undefined;
+    this.#body = new Body(keepsContent ? home.settings.sizeLimitBytes + dotLineBytes : 0, inspector);
+    this.#answers = new Answers(home.plan, home.stats, sessionNumber, countFromClient);
     this.#transaction = new Transaction(home.settings, this.#answers, this.#body);
   }
 
@@ -88,7 +96,8 @@ export class Session {
   /** Takes octets from the client. During a wait they are only stored. */
   receive(chunk: Buffer): Step {
     this.#home.stats.receivedBytes += chunk.length;
-    if (this.#expects === 'nothing' || this.#answers.isHalted()) return nothingToDo;
+    if (this.#expects === 'nothing' || this.#answers.isOver()) return nothingToDo;
+    if (!this.#isWaiting && !this.#reader.hasInput()) this.#watch.catchUp();
     this.#reader.push(chunk);
     return this.#isWaiting ? nothingToDo : this.#run();
   }
@@ -101,14 +110,16 @@ export class Session {
 
   /** The client has been quiet for too long (RFC 5321 §4.5.3.2.7). A session that a fault silenced stays as it is. */
   expire(): Step {
-    if (this.#answers.isMute()) return nothingToDo;
+    if (this.#answers.isOver()) return nothingToDo;
     this.#answers.reply('421 4.4.2 Idle for too long\r\n');
     this.#answers.ending = 'close';
     return this.#takeStep();
   }
 
   #run(): Step {
-    while (!this.#answers.isHalted() && this.#advance()) continue;
+    while (!this.#answers.isHalted() && this.#advance()) {
+      if (this.#answers.takesLoss()) this.#reader.clear();
+    }
     return this.#takeStep();
   }
 
@@ -124,7 +135,9 @@ export class Session {
       case 'nothing':
         return false;
       case 'data':
+        if (this.#reader.hasInput()) this.#watch.noteContent();
         if (!this.#reader.readData(this.#body)) return false;
+        this.#watch.noteEndOfData();
         this.#expects = 'command';
         this.#keep(this.#transaction.endData());
         return true;
@@ -144,9 +157,13 @@ export class Session {
   #advanceLine(): boolean {
     const line = this.#reader.readLine();
     if (line === undefined) return false;
-    if (line === bareLf) this.#answers.reply('500 5.5.2 Lines end in CRLF, not in LF\r\n');
-    else if (line === tooLong) this.#answers.reply('500 5.5.2 Line too long\r\n');
-    else if (this.#expects === 'auth') this.#followAuth(this.#exchange?.respond(line));
+    if (line === bareLf) {
+      this.#violations.bareLf += 1;
+      this.#answers.reply('500 5.5.2 Lines end in CRLF, not in LF\r\n');
+    } else if (line === tooLong) {
+      this.#violations.longLine += 1;
+      this.#answers.reply('500 5.5.2 Line too long\r\n');
+    } else if (this.#expects === 'auth') this.#followAuth(this.#exchange?.respond(line));
     else this.#obey(line);
     return true;
   }
@@ -156,6 +173,9 @@ export class Session {
     const blank = line.indexOf(' ');
     const verb = (blank < 0 ? line : line.slice(0, blank)).toUpperCase();
     const argument = blank < 0 ? '' : line.slice(blank + 1).trimEnd();
+    const { extensions } = this.#settings;
+    this.#watch.noteCommand(verb, this.#hello === 'ehlo' && extensions.has('PIPELINING'));
+    inspectCommand(line, extensions.has('SMTPUTF8'), this.#violations);
     if (line.length > maxCommandLength && verb !== 'AUTH') this.#answers.reply('500 5.5.2 Line too long\r\n');
     // RFC 5321 §3.1: after a greeting that refused, only QUIT is served.
     else if (this.#hello === 'refused' && verb !== 'QUIT')
@@ -194,6 +214,7 @@ export class Session {
       case 'EXPN':
         return this.#answers.reply('502 5.5.1 Not implemented\r\n');
       default:
+        this.#violations.notOffered += 1;
         return this.#answers.reply('500 5.5.2 Command not recognized\r\n');
     }
   }
@@ -227,7 +248,8 @@ export class Session {
   }
 
   #startTls(argument: string): void {
-    if (!this.#mayStartTls()) return this.#answers.refuse('starttls', '502 5.5.1 STARTTLS not offered\r\n');
+    if (!this.#mayStartTls())
+      return this.#answers.refuseUnoffered('starttls', '502 5.5.1 STARTTLS not offered\r\n');
     if (argument !== '') return this.#answers.refuse('starttls', '501 5.5.4 STARTTLS takes no argument\r\n');
     if (!this.#answers.mayGoOn('starttls', [])) return;
     this.#answers.accept('220 2.0.0 Go ahead\r\n');
@@ -245,7 +267,7 @@ export class Session {
     const [method = '', initial, ...rest] = argument.split(' ');
     const { account, authMethods } = this.#settings;
     const known = authMethods.find((one) => one === method.toUpperCase());
-    if (account === undefined) return this.#answers.refuse('auth', '502 5.5.1 AUTH not offered\r\n');
+    if (account === undefined) return this.#answers.refuseUnoffered('auth', '502 5.5.1 AUTH not offered\r\n');
     const disorder = this.#judgeOrderOfAuth();
     if (disorder !== undefined) return this.#answers.refuse('auth', disorder);
     if (known === undefined) return this.#answers.refuse('auth', '504 5.5.4 Mechanism not offered\r\n');

@@ -1,5 +1,6 @@
 // What a sandbox counts about its sessions.
 import type { FaultStage } from './fault.ts';
+import { emptyViolations, type Violations } from './violations.ts';
 
 export interface SandboxStats {
   connections: number;
@@ -16,6 +17,8 @@ export interface SandboxStats {
   dropped: number;
   commands: number;
   receivedBytes: number;
+  /** What the clients did against the rules; of contents only where the sandbox inspects them. */
+  violations: Violations;
 }
 
 export function emptyStats(): SandboxStats {
@@ -40,5 +43,6 @@ export function emptyStats(): SandboxStats {
     dropped: 0,
     commands: 0,
     receivedBytes: 0,
+    violations: emptyViolations(),
   };
 }

@@ -84,7 +84,7 @@ export class Transaction {
     // RFC 6531 §3.5.
     if (form === 'utf8' && !verdict.isUtf8)
       return this.#answers.refuse('mail', '553 5.6.7 SMTPUTF8 needed\r\n');
-    if (!this.#answers.mayGoOn('mail', [mail.path])) return;
+    if (!this.#answers.mayGoOn('mail', [mail.path], mail.path)) return;
     this.#state = 'open';
     this.#mail = mail;
     this.#isUtf8 = verdict.isUtf8;
@@ -96,7 +96,8 @@ export class Transaction {
     const rcpt = parsePathArgument(argument, 'TO:');
     const refusal = this.#judgeRcpt(rcpt);
     if (refusal !== undefined) this.#answers.refuse('rcpt', refusal);
-    if (refusal !== undefined || rcpt === undefined || !this.#answers.mayGoOn('rcpt', [rcpt.path])) {
+    const isFine = refusal === undefined && rcpt !== undefined;
+    if (!isFine || !this.#answers.mayGoOn('rcpt', [rcpt.path], this.#mail.path)) {
       this.#hasRefused = true;
       return;
     }
@@ -127,15 +128,24 @@ export class Transaction {
     const refusal = argument === '' ? undefined : '501 5.5.4 DATA takes no argument\r\n';
     const disorder = this.#state === 'open' ? refusal : this.#explainState();
     if (disorder !== undefined) this.#answers.refuse('data', disorder);
-    if (disorder !== undefined || !this.#answers.mayGoOn('data', this.#recipients)) return false;
+    if (disorder !== undefined || !this.#mayGoOn('data')) return false;
     // A fault may word a 354 even without recipients, as real relays do (RFC 2920 §3.1 speaks of those).
     if (this.#recipients.length === 0 && !this.#answers.isReworded()) {
       this.#answers.refuse('data', this.#missRecipients());
       return false;
     }
-    this.#body.reset();
+    this.#body.reset(this.#allowsEightBit());
     this.#answers.accept('354 End data with <CR><LF>.<CR><LF>\r\n');
     return true;
+  }
+
+  #mayGoOn(stage: 'data' | 'end'): boolean {
+    return this.#answers.mayGoOn(stage, this.#recipients, this.#mail.path);
+  }
+
+  /** RFC 6152 §3. */
+  #allowsEightBit(): boolean {
+    return this.#mail.parameters.some((one) => one.toUpperCase() === 'BODY=8BITMIME');
   }
 
   #missRecipients(): string {
@@ -144,6 +154,7 @@ export class Transaction {
 
   /** The end of the content of DATA. Returns the message where it was taken. */
   endData(): TakenMessage | undefined {
+    this.#body.end();
     const taken = this.#endMessage(this.#body.sizeBytes - dotLineBytes, false);
     this.reset();
     return taken;
@@ -153,12 +164,12 @@ export class Transaction {
   startBdat(argument: string): number | undefined {
     const isOffered = this.#settings.extensions.has('CHUNKING');
     const bdat = parseBdatArgument(argument);
-    if (!isOffered) this.#answers.refuse('data', '502 5.5.1 CHUNKING not offered\r\n');
+    if (!isOffered) this.#answers.refuseUnoffered('data', '502 5.5.1 CHUNKING not offered\r\n');
     else if (bdat === undefined) this.#answers.refuse('data', '501 5.5.4 Syntax: BDAT size [LAST]\r\n');
     if (!isOffered || bdat === undefined) return undefined;
     this.#bdat = bdat;
     this.#bdatRefusal = this.#judgeOrderOfBdat();
-    if (this.#state !== 'chunking') this.#body.reset();
+    if (this.#state !== 'chunking') this.#body.reset(this.#allowsEightBit());
     return bdat.sizeBytes;
   }
 
@@ -170,6 +181,7 @@ export class Transaction {
   /** The end of a BDAT's octets. Returns the message where this was its last one and it was taken. */
   endBdat(): TakenMessage | undefined {
     const { isLast } = this.#bdat;
+    if (isLast) this.#body.end();
     if (this.#bdatRefusal !== undefined) {
       if (this.#state === 'open') this.#state = 'broken';
       this.#answers.refuse(isLast ? 'end' : 'data', this.#bdatRefusal);
@@ -186,7 +198,7 @@ export class Transaction {
       this.#answers.refuse('data', '552 5.3.4 Message too big\r\n');
       return false;
     }
-    if (!this.#answers.mayGoOn('data', this.#recipients)) return false;
+    if (!this.#mayGoOn('data')) return false;
     this.#answers.accept('250 2.0.0 Chunk taken\r\n');
     return true;
   }
@@ -196,7 +208,7 @@ export class Transaction {
     if (recipients.length === 0) this.#answers.refuse('end', '554 5.5.1 No valid recipients\r\n');
     else if (sizeBytes > this.#settings.sizeLimitBytes)
       this.#answers.refuse('end', '552 5.3.4 Message too big\r\n');
-    else if (this.#answers.mayGoOn('end', recipients)) {
+    else if (this.#mayGoOn('end')) {
       const acknowledged = this.#answers.acceptMessage(recipients.length);
       return { mail: this.#mail, recipients, rcptParameters: this.#rcptParameters, chunked, acknowledged };
     }

@@ -1,8 +1,9 @@
 // The dialogue: the order of SMTP commands on one session, and which reply answers which. It touches no socket.
 import { unreachable } from '../base/invariant.ts';
 import type { OutcomeKind } from '../mail/outcome.ts';
-import type { Reply } from '../mail/reply.ts';
+import { formatReply, type Reply } from '../mail/reply.ts';
 import { judgeFailure, judgeReply, type Failure, type Verdict } from '../mail/verdict.ts';
+import { ReplyMarks } from './reply_marks.ts';
 
 /** One message to one recipient. Strings are ASCII and end in CRLF. */
 export interface Transaction {
@@ -50,8 +51,15 @@ export type SendingMode = 'off' | 'standard' | 'deep';
  * transaction but the first of an idle session. RFC 3030 §2: after a failed BDAT the state is indeterminate until
  * RSET; a relay that kept the failed MAIL would take the next RCPT and BDAT under the wrong reverse-path.
  *
- * Replies answer exchanges in order, by count alone (RFC 2920 §3.1). Once `closing` is set nothing more is
- * begun; whatever is unanswered is settled by `close`.
+ * Replies answer exchanges in order, by count alone (RFC 2920 §3.1). A relay that answers what was not asked yet, or
+ * takes a recipient of a MAIL that it refused, has lost count or we have: the session is poisoned, and what was said of
+ * the exchange at hand is not believed. Once `closing` is set nothing more is begun; whatever is unanswered is settled
+ * by `close`.
+ *
+ * Octets are counted from the beginning of the session. What is still in `#output` was never sent:
+ *
+ *   MAIL…RCPT…DATA | content . | MAIL…
+ *   ^ askedAt        ^ askedAt ^ endsAt      all before `#takenTo` is the socket's
  */
 interface Exchange<T extends Transaction> {
   readonly transaction: T;
@@ -60,14 +68,20 @@ interface Exchange<T extends Transaction> {
   refusal: Settled<T> | undefined;
   /** MAIL was taken, so the relay holds an open transaction until end of data or RSET. */
   open: boolean;
-  /** The end of data has been written: without its reply nobody can know (RFC 1047). */
-  ended: boolean;
+  /** Begun while another was on the wire: it stands behind that one's commands in a group. */
+  readonly follows: boolean;
+  readonly beganWith: 'reset' | 'mail';
+  /** Where the group, or the single command, stands that is awaited. */
+  askedAt: number;
+  /** Where the octet stands without which the relay cannot have the whole message. */
+  endsAt: number;
 }
 
 export class Dialogue<T extends Transaction> {
   readonly #mode: SendingMode;
   #exchanges: Exchange<T>[] = [];
   #output = '';
+  #takenTo = 0;
   #settled: Settled<T>[] = [];
   #mustReset = false;
   #quitting = false;
@@ -75,7 +89,10 @@ export class Dialogue<T extends Transaction> {
   /** The relay has said 421: it works on nothing more (RFC 5321 §3.8). */
   #dismissed = false;
   #errorsInARow = 0;
+  /** In deep no 354 shows in time that replies and commands have come apart. */
+  readonly #marks = new ReplyMarks();
   #window = 1;
+  #followerAnswered = false;
 
   constructor(mode: SendingMode) {
     this.#mode = mode;
@@ -99,6 +116,39 @@ export class Dialogue<T extends Transaction> {
   /** The stage whose reply comes next, for timeouts. */
   get awaiting(): Exchange<T>['awaiting'] | 'idle' {
     return this.#exchanges[0]?.awaiting ?? 'idle';
+  }
+
+  /** True while the content of the message whose turn it is has not all been taken. */
+  get transferring(): boolean {
+    const head = this.#exchanges[0];
+    return head !== undefined && head.awaiting === 'end' && !this.#hasEnded(head);
+  }
+
+  /** True while something that the next reply waits for has not been taken. */
+  get asking(): boolean {
+    const head = this.#exchanges[0];
+    return head === undefined || this.transferring || !this.#wasAsked(head);
+  }
+
+  /** True when the next reply is to a command behind another one in its group, whose reply has come. */
+  get insideGroup(): boolean {
+    const head = this.#exchanges[0];
+    if (head === undefined || this.#mode === 'off') return false;
+    if (head.awaiting === 'end') return this.#mode === 'deep';
+    return head.follows || head.awaiting !== head.beganWith;
+  }
+
+  /**
+   * True while a transaction is on the wire behind another one and none such has been answered on this session. A relay
+   * that loses what stands behind an end of data (RFC 2920 §2) would answer for it with the next one's replies.
+   */
+  get tryingGroup(): boolean {
+    return !this.#followerAnswered && this.#exchanges.some((exchange) => exchange.follows);
+  }
+
+  /** Octets that wait to be taken. */
+  get outputLength(): number {
+    return this.#output.length;
   }
 
   /** 4yz and 5yz replies since a message was last accepted: servers count them, too, and lose patience. */
@@ -130,15 +180,27 @@ export class Dialogue<T extends Transaction> {
   /** Begins a transaction. Only while `hasRoom`. */
   begin(transaction: T): void {
     const deep = this.#mode === 'deep';
-    const reset = this.#mustReset || (deep && this.#exchanges.length > 0);
+    const follows = this.#exchanges.length > 0;
+    const reset = this.#mustReset || (deep && follows);
     this.#mustReset = false;
     const awaiting = reset ? 'reset' : 'mail';
-    this.#exchanges.push({ transaction, awaiting, refusal: undefined, open: false, ended: deep });
+    const exchange: Exchange<T> = {
+      transaction,
+      awaiting,
+      refusal: undefined,
+      open: false,
+      follows,
+      beganWith: awaiting,
+      askedAt: this.#end,
+      endsAt: Infinity,
+    };
+    this.#exchanges.push(exchange);
     if (reset) this.#output += 'RSET\r\n';
     const { mail, rcpt, content } = transaction;
     if (deep) this.#output += `${mail}${rcpt}BDAT ${content.length} LAST\r\n${content}`;
     else if (this.#mode === 'standard') this.#output += `${mail}${rcpt}DATA\r\n`;
     else if (!reset) this.#output += mail;
+    if (deep) exchange.endsAt = this.#end - 1;
   }
 
   /** Says goodbye; nothing is begun afterwards. Only while `idle`. */
@@ -147,10 +209,12 @@ export class Dialogue<T extends Transaction> {
     this.#output += 'QUIT\r\n';
   }
 
-  /** Takes what is to be written; all ASCII. */
-  takeOutput(): string {
-    const output = this.#output;
-    this.#output = '';
+  /** Takes what is to be written, at most so many octets; all ASCII. What is taken counts as sent. */
+  takeOutput(mostOctets = Infinity): string {
+    const whole = this.#output;
+    const output = whole.length > mostOctets ? whole.slice(0, mostOctets) : whole;
+    this.#output = output === whole ? '' : whole.slice(mostOctets);
+    this.#takenTo += output.length;
     return output;
   }
 
@@ -165,11 +229,12 @@ export class Dialogue<T extends Transaction> {
   receive(reply: Reply): void {
     if (this.#closing !== undefined) return;
     const exchange = this.#exchanges[0];
-    if (exchange === undefined) return this.#receiveUnasked(reply);
+    if (exchange === undefined || !this.#wasAsked(exchange)) return this.#receiveUnasked(reply);
     if (reply.replyCode >= 400) this.#errorsInARow += 1;
+    if (this.#isOutOfStep(exchange, reply)) return this.#poison(reply);
     this.#advance(exchange, reply);
     // RFC 5321 §3.8: the server is about to close, whatever it answered.
-    if (reply.replyCode === 421) this.#sayClosed(`the relay said ${reply.replyCode} ${reply.text}`);
+    if (reply.replyCode === 421) this.#sayClosed(`the relay said ${formatReply(reply)}`);
   }
 
   /** The session is over: settles everything that is unanswered, each by how far it had come. */
@@ -182,11 +247,47 @@ export class Dialogue<T extends Transaction> {
     this.#exchanges = [];
   }
 
+  #isOutOfStep({ awaiting }: Exchange<T>, reply: Reply): boolean {
+    if (this.#mode !== 'deep' || reply.replyCode >= 300 || awaiting === 'data') return false;
+    return !this.#marks.fits(awaiting, reply);
+  }
+
   #receiveUnasked(reply: Reply): void {
-    const said = `${reply.replyCode} ${reply.text}`;
+    const said = formatReply(reply);
     if (this.#quitting || reply.replyCode === 421)
       this.#sayClosed(`the relay closed an idle session: ${said}`);
-    else this.#closing = { kind: 'garbled', text: `a reply that nothing asked for: ${said}` };
+    else this.#distrust(`a reply that nothing asked for: ${said}`);
+  }
+
+  #distrust(text: string): void {
+    this.#closing = { kind: 'garbled', text };
+    // What the same octets settled just now may have been another's, too.
+    if (this.#mode === 'deep') this.#settled = this.#settled.map((one) => this.#doubt(one));
+  }
+
+  #doubt(settled: Settled<T>): Settled<T> {
+    const { transaction, verdict } = settled;
+    if (verdict.stage !== 'end' || this.#closing === undefined) return settled;
+    return { transaction, kind: 'inDoubt', verdict: judgeFailure('end', this.#closing) };
+  }
+
+  /** How much has been written in all, taken or not. */
+  get #end(): number {
+    return this.#takenTo + this.#output.length;
+  }
+
+  #wasAsked(exchange: Exchange<T>): boolean {
+    return this.#takenTo > exchange.askedAt;
+  }
+
+  /** The end of data may have been sent: without its reply nobody can know (RFC 1047). */
+  #hasEnded(exchange: Exchange<T>): boolean {
+    return this.#takenTo > exchange.endsAt;
+  }
+
+  #ask(exchange: Exchange<T>, command: string): void {
+    exchange.askedAt = this.#end;
+    this.#output += command;
   }
 
   #sayClosed(text: string): void {
@@ -200,14 +301,16 @@ export class Dialogue<T extends Transaction> {
       case 'reset':
         if (reply.replyCode >= 300) return reply.replyCode === 421 ? undefined : this.#poison(reply);
         exchange.awaiting = 'mail';
-        if (this.#mode === 'off') this.#output += exchange.transaction.mail;
+        if (this.#mode === 'off') this.#ask(exchange, exchange.transaction.mail);
         return;
       case 'mail':
         return this.#receiveMail(exchange, reply);
       case 'rcpt':
+        // RFC 5321 §3.3: no recipient without MAIL, and that was refused.
+        if (reply.replyCode < 300 && exchange.refusal !== undefined) return this.#poison(reply);
         if (reply.replyCode >= 300 && !this.#refuse(exchange, 'rcpt', reply)) return;
         exchange.awaiting = this.#mode === 'deep' ? 'end' : 'data';
-        if (this.#mode === 'off') this.#output += 'DATA\r\n';
+        if (this.#mode === 'off') this.#ask(exchange, 'DATA\r\n');
         return;
       case 'data':
         return this.#receiveData(exchange, reply);
@@ -220,11 +323,12 @@ export class Dialogue<T extends Transaction> {
 
   #receiveMail(exchange: Exchange<T>, reply: Reply): void {
     // A nested MAIL: the relay holds another one, and what follows may have gone out under its reverse-path.
-    if (this.#mode === 'deep' && reply.replyCode === 503) return this.#poison(reply);
+    const followsOther = exchange.follows || exchange.beganWith === 'reset';
+    if (this.#mode === 'deep' && followsOther && reply.replyCode === 503) return this.#poison(reply);
     if (reply.replyCode < 300) exchange.open = true;
     else if (!this.#refuse(exchange, 'mail', reply)) return;
     exchange.awaiting = 'rcpt';
-    if (this.#mode === 'off') this.#output += exchange.transaction.rcpt;
+    if (this.#mode === 'off') this.#ask(exchange, exchange.transaction.rcpt);
   }
 
   #receiveData(exchange: Exchange<T>, reply: Reply): void {
@@ -234,20 +338,29 @@ export class Dialogue<T extends Transaction> {
       return;
     }
     exchange.awaiting = 'end';
-    exchange.ended = exchange.refusal === undefined;
     // RFC 2920 §3.1: DATA behind a refused RCPT may still get 354; a lone dot ends it.
-    this.#output += exchange.ended ? `${exchange.transaction.content}.\r\n` : '.\r\n';
+    const content = exchange.refusal === undefined ? exchange.transaction.content : '';
+    this.#ask(exchange, `${content}.\r\n`);
+    exchange.endsAt = exchange.askedAt + content.length;
   }
 
   #receiveEnd(exchange: Exchange<T>, reply: Reply): void {
-    // RFC 5321 §4.2: neither 2yz, 4yz nor 5yz tells nothing of the message's fate.
-    if (reply.replyCode >= 300 && reply.replyCode < 400 && exchange.refusal === undefined)
-      return this.#poison(reply);
+    if (this.#fitsNoEnd(exchange, reply)) return this.#poison(reply);
+    if (exchange.refusal === undefined && this.transferring)
+      this.#closing = { kind: 'closed', text: `the relay refused a message midway: ${formatReply(reply)}` };
     if (exchange.refusal === undefined && reply.replyCode < 300) this.#errorsInARow = 0;
     // DATA is over with any reply; a BDAT that failed leaves MAIL in force (RFC 3030 §2).
     exchange.open = this.#mode === 'deep' && reply.replyCode >= 400;
     exchange.refusal ??= this.#settlementOf(exchange, 'end', reply);
     this.#finish(exchange);
+  }
+
+  #fitsNoEnd(exchange: Exchange<T>, reply: Reply): boolean {
+    // BDAT taken for nobody; a lone dot may well be.
+    if (exchange.refusal !== undefined) return this.#mode === 'deep' && reply.replyCode < 300;
+    // RFC 5321 §4.2: neither 2yz, 4yz nor 5yz tells nothing of the message's fate.
+    if (reply.replyCode >= 300) return reply.replyCode < 400;
+    return this.transferring;
   }
 
   /** Notes a refusal. Returns whether the exchange goes on, to read the rest of its group. */
@@ -269,32 +382,34 @@ export class Dialogue<T extends Transaction> {
 
   #finish(exchange: Exchange<T>): void {
     this.#exchanges.shift();
+    this.#followerAnswered ||= exchange.follows;
     if (exchange.refusal !== undefined) this.#settled.push(exchange.refusal);
     // Without RSET the next MAIL would be a nested one (503). In deep the next one brings its own.
     if (exchange.open && this.#exchanges.length === 0) this.#mustReset = true;
   }
 
   #poison(reply: Reply): void {
-    this.#closing = {
-      kind: 'garbled',
-      text: `an answer to ${this.awaiting} that fits no rule: ${reply.replyCode} ${reply.text}`,
-    };
+    this.#distrust(`an answer to ${this.awaiting} that fits no rule: ${formatReply(reply)}`);
+    const exchange = this.#exchanges[0];
+    if (exchange !== undefined) exchange.refusal = undefined;
   }
 
   #judgeUnanswered(exchange: Exchange<T>, position: number, failure: Failure): Settled<T> {
-    const { transaction, awaiting, ended } = exchange;
-    if (ended && !this.#dismissed)
+    const { transaction, awaiting } = exchange;
+    if (this.#hasEnded(exchange) && !this.#dismissed)
       return { transaction, kind: 'inDoubt', verdict: judgeFailure('end', failure) };
-    const verdict = judgeFailure(awaiting, failure);
+    // What broke while the content was on its way is known not to be in doubt.
+    const verdict = judgeFailure(awaiting === 'end' ? 'data' : awaiting, failure);
     // RFC 5321 §3.8: as if 451 had come, for the one whose turn it was; what was pipelined behind it never began.
-    const reached = awaiting === 'rcpt' || awaiting === 'data';
-    const charged = position === 0 && reached && !this.#dismissed && this.#isCharged(failure);
+    const reached = awaiting === 'rcpt' || awaiting === 'data' || awaiting === 'end';
+    const charged =
+      position === 0 && reached && !this.#dismissed && this.#isCharged(failure, awaiting === 'end');
     return { transaction, kind: charged ? 'deferred' : 'unsent', verdict };
   }
 
   /** Silence in the middle of a group is what a relay with broken pipelining does (RFC 2920 §2), to anybody. */
-  #isCharged(failure: Failure): boolean {
-    if (failure.kind === 'timeout') return this.#mode === 'off';
+  #isCharged(failure: Failure, transferring: boolean): boolean {
+    if (failure.kind === 'timeout') return this.#mode === 'off' || transferring;
     return failure.kind !== 'stopped';
   }
 }

@@ -48,6 +48,8 @@ const sweepEveryMs = 1000;
 const handshakesAtOnce = 20;
 /** With so few messages left a session's replacement may be opened. */
 const nearlySpent = 3;
+/** So long a relay that lost its place is asked less at once; it may have been a stall, and not what it always does. */
+const distrustMs = 3_600_000;
 /** An idle session is kept this long for the next batch. Below the 5 minutes after which servers hang up. */
 const idleTimeoutMs = 60_000;
 
@@ -67,8 +69,9 @@ export class Pool<T extends Transaction> implements SessionOwner<T> {
   readonly #handshakes = pLimit(handshakesAtOnce);
   #opening = 0;
   #reopenDelayMs = 0;
-  /** The relay says PIPELINING and loses commands (RFC 2920 §2): from here on one at a time. */
-  #pipeliningBroken = false;
+  /** The relay says PIPELINING and loses commands (RFC 2920 §2): until then one at a time, or not deep. Monotonic. */
+  #lockStepUntilMs = 0;
+  #notDeepUntilMs = 0;
   #roundTripMs = Infinity;
   #couldGoDeep = false;
   #reopenTimer: NodeJS.Timeout | undefined;
@@ -150,28 +153,28 @@ export class Pool<T extends Transaction> implements SessionOwner<T> {
     this.#sessions.delete(session);
     this.#roundTripMs = Math.min(this.#roundTripMs, session.roundTripMs);
     if (this.#closed) return;
-    if (session.lostItsPlace) this.#pipeliningBroken = true;
+    if (session.lostItsPlace) this.#stepDown(session.mode);
     // A session that got nothing done, or broke, is replaced without haste; any other at once.
     if (!session.proven || failure.kind === 'garbled' || failure.kind === 'timeout') this.#backOff();
     this.#openAsNeeded();
   }
 
+  #stepDown(mode: SendingMode): void {
+    const untilMs = performance.now() + distrustMs;
+    if (mode === 'deep') this.#notDeepUntilMs = untilMs;
+    else this.#lockStepUntilMs = untilMs;
+  }
+
   #openAsNeeded(): void {
     if (this.#reopenTimer !== undefined) return;
-    let useful = 0;
     let idle = 0;
     for (const session of this.#sessions) {
-      if (session.remaining <= nearlySpent) continue;
-      useful += 1;
-      if (!session.busy) idle += 1;
+      if (session.remaining > nearlySpent && !session.busy) idle += 1;
     }
     const opening = this.#opening;
-    const room = this.#limit.share - this.#sessions.size - opening;
-    const wanted = Math.min(
-      room,
-      this.#limit.allowed(performance.now()) - useful - opening,
-      this.#work.backlog - idle - opening,
-    );
+    // A session that is nearly spent still counts with the relay.
+    const room = this.#limit.allowed(performance.now()) - this.#sessions.size - opening;
+    const wanted = Math.min(room, this.#work.backlog - idle - opening);
     // A relay that refused the last attempt is asked with one session first.
     const allowed = this.#reopenDelayMs > 0 ? Math.min(wanted, 1 - this.#opening) : wanted;
     for (let count = 0; count < allowed; count += 1) {
@@ -223,7 +226,8 @@ export class Pool<T extends Transaction> implements SessionOwner<T> {
 
   #sessionOptions(extensions: Extensions): ConstructorParameters<typeof Session>[2] {
     const mode = this.#chooseMode(extensions);
-    this.#couldGoDeep = extensions.chunking && mode === 'standard';
+    const { pipelining } = this.#relay;
+    this.#couldGoDeep = pipelining !== 'deep' && extensions.chunking && mode === 'standard';
     return {
       mode,
       maxMessages: this.#relay.maxMessages,
@@ -237,8 +241,9 @@ export class Pool<T extends Transaction> implements SessionOwner<T> {
   /** What the relay offers, what the configuration allows, and what experience with this relay has taught. */
   #chooseMode(extensions: Extensions): SendingMode {
     const { pipelining } = this.#relay;
-    if (pipelining === 'off' || !extensions.pipelining || this.#pipeliningBroken) return 'off';
-    return pipelining === 'deep' && extensions.chunking ? 'deep' : 'standard';
+    const now = performance.now();
+    if (pipelining === 'off' || !extensions.pipelining || now < this.#lockStepUntilMs) return 'off';
+    return pipelining === 'deep' && extensions.chunking && now >= this.#notDeepUntilMs ? 'deep' : 'standard';
   }
 
   #wakeAfter(delayMs: number): void {

@@ -99,5 +99,9 @@ function replyCodeOf(line: Buffer, length: number): number {
 }
 
 function quoteLine(line: Buffer, length: number): string {
-  return JSON.stringify(line.toString('latin1', 0, Math.min(length, 60)));
+  // What is no ASCII text may mean something to a terminal.
+  const octets = Array.from(line.subarray(0, Math.min(length, 60)), (octet) =>
+    octet > 0x1f && octet < 0x7f ? String.fromCharCode(octet) : '.',
+  );
+  return JSON.stringify(octets.join(''));
 }

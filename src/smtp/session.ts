@@ -34,8 +34,10 @@ const quitTimeoutMs = 2000;
 const groupTimeoutMs = 60_000;
 /** Postfix answers slowly from the tenth error in a row on, and with 421 from the twentieth; a refusal costs two. */
 const errorsBeforeRotation = 8;
-/** Written and not yet taken by the kernel: above this nothing more is begun. */
+/** Above this much that waits to be written nothing more is begun. */
 const maxUnsentBytes = 1_048_576;
+/** What the socket is given at once; what comes after it was not sent when the session breaks. */
+const maxWriteBytes = 65_536;
 
 export class Session<T extends Transaction> {
   readonly extensions: Extensions;
@@ -72,7 +74,6 @@ export class Session<T extends Transaction> {
     this.#window = new Window(options.inFlight);
     this.#deadlineAt = now + options.idleTimeoutMs;
     socket.on('data', (chunk: Buffer) => this.#receive(chunk));
-    socket.on('drain', () => this.pump());
     socket.on('error', (error) =>
       this.#end({ kind: 'closed', text: `the connection broke: ${error.message}` }),
     );
@@ -81,9 +82,13 @@ export class Session<T extends Transaction> {
     socket.resume();
   }
 
-  /** True once the relay has answered for a recipient: it is more than an open port. */
+  /** True once the relay has answered for a recipient, and not with 421: it is more than an open port. */
   get proven(): boolean {
     return this.#proven;
+  }
+
+  get mode(): SendingMode {
+    return this.#options.mode;
   }
 
   /** True when the relay answered the beginning of a group and then nothing, or what fits nothing. */
@@ -108,7 +113,9 @@ export class Session<T extends Transaction> {
 
   /** True when the session would take a transaction now. */
   get hasRoom(): boolean {
-    return this.remaining > 0 && this.#dialogue.hasRoom && this.#socket.writableLength < maxUnsentBytes;
+    const dialogue = this.#dialogue;
+    if (this.remaining <= 0 || !dialogue.hasRoom || dialogue.outputLength >= maxUnsentBytes) return false;
+    return this.mode !== 'deep' || !dialogue.tryingGroup;
   }
 
   /**
@@ -144,7 +151,9 @@ export class Session<T extends Transaction> {
     if (this.#over || now < this.#deadlineAt) return;
     if (this.#quitting) return this.#end({ kind: 'stopped', text: 'QUIT was not answered' });
     if (this.#dialogue.idle) return this.retire();
-    this.#end({ kind: 'timeout', text: `no reply to ${this.#dialogue.awaiting} in time` });
+    const { awaiting, transferring } = this.#dialogue;
+    const text = transferring ? 'the relay did not read on in time' : `no reply to ${awaiting} in time`;
+    this.#end({ kind: 'timeout', text });
   }
 
   #begin(transaction: T): void {
@@ -175,7 +184,8 @@ export class Session<T extends Transaction> {
   #settle(): void {
     const inFlight = this.#writtenAt.length;
     for (const settled of this.#dialogue.takeSettled()) {
-      if (settled.verdict.replyCode !== 0 && settled.kind !== 'unsent') this.#proven = true;
+      const { replyCode } = settled.verdict;
+      if (replyCode !== 0 && replyCode !== 421 && settled.kind !== 'unsent') this.#proven = true;
       this.#adjustWindow(inFlight);
       this.#owner.settle(this, settled);
     }
@@ -194,13 +204,21 @@ export class Session<T extends Transaction> {
     this.#dialogue.quit();
   }
 
+  /** Gives the socket nothing while it still holds something: so what is not taken from the dialogue was not sent. */
   #write(): void {
-    const output = this.#dialogue.takeOutput();
-    if (output === '') return;
-    // ASCII only, so latin1 is a copy without a scan.
-    this.#socket.write(output, 'latin1');
-    this.#extendDeadline();
+    while (this.#dialogue.outputLength > 0 && this.#socket.writableLength === 0) {
+      // Per command, not per write: transactions that queue up behind one that is not answered buy it no time.
+      const { asking } = this.#dialogue;
+      // ASCII only, so latin1 is a copy without a scan.
+      this.#socket.write(this.#dialogue.takeOutput(maxWriteBytes), 'latin1', this.#written);
+      if (asking) this.#extendDeadline();
+    }
   }
+
+  /** Errors come again as events. */
+  readonly #written = (error?: Error | null): void => {
+    if (!error && this.#dialogue.outputLength > 0) this.pump();
+  };
 
   #extendDeadline(): void {
     this.#deadlineAt = performance.now() + this.#timeoutMs();
@@ -208,10 +226,11 @@ export class Session<T extends Transaction> {
 
   #timeoutMs(): number {
     if (this.#quitting) return quitTimeoutMs;
-    const { awaiting } = this.#dialogue;
-    if (awaiting === 'idle') return this.#options.idleTimeoutMs;
-    if (awaiting === 'end') return this.#options.endOfDataTimeoutMs;
+    const { awaiting, transferring } = this.#dialogue;
     const { mode, commandTimeoutMs } = this.#options;
+    if (awaiting === 'idle') return this.#options.idleTimeoutMs;
+    // RFC 5321 §4.5.3.2.5: while content is written a block has its own, shorter time.
+    if (awaiting === 'end') return transferring ? commandTimeoutMs : this.#options.endOfDataTimeoutMs;
     return mode === 'off' ? commandTimeoutMs : Math.min(commandTimeoutMs, groupTimeoutMs);
   }
 
@@ -219,9 +238,10 @@ export class Session<T extends Transaction> {
   #end(failure: Failure): void {
     if (this.#over) return;
     this.#over = true;
-    const { awaiting } = this.#dialogue;
-    const midGroup = this.#options.mode !== 'off' && (awaiting === 'rcpt' || awaiting === 'data');
-    this.#lostItsPlace = midGroup && (failure.kind === 'timeout' || failure.kind === 'garbled');
+    this.#lostItsPlace =
+      (failure.kind === 'timeout' && this.#dialogue.insideGroup) ||
+      // Without DATA's 354 between them the replies of deep have nothing that shows in time that they are out of step.
+      (failure.kind === 'garbled' && (this.#dialogue.insideGroup || this.mode === 'deep'));
     this.#dialogue.close(failure);
     this.#socket.destroy();
     this.#settle();

@@ -5,6 +5,7 @@ import { systemClock } from '../base/clock.ts';
 import { invariant } from '../base/invariant.ts';
 import { compileCampaign } from '../compose/compose.ts';
 import type { CampaignPlan } from '../mail/campaign.ts';
+import { judgeLocally, type Verdict } from '../mail/verdict.ts';
 import { attachLimiter } from '../schedule/limiter.ts';
 import { Pool } from '../smtp/pool.ts';
 import { BatchRun } from './batch_run.ts';
@@ -16,7 +17,7 @@ import {
   type BatchTask,
   type WorkerSetup,
 } from './contract.ts';
-import { localVerdict, RelayWork, type CompiledCampaign, type RowTransaction } from './relay_work.ts';
+import { RelayWork, type CompiledCampaign, type RowTransaction } from './relay_work.ts';
 
 /** Trusted: `dispatch/worker_pool.ts` is the only one that starts this file. */
 const setup: WorkerSetup = workerData;
@@ -94,8 +95,8 @@ function followStop(): void {
   }
 }
 
-function stopVerdict(): ReturnType<typeof localVerdict> {
-  return localVerdict('us', '', 'stopped before this recipient was tried');
+function stopVerdict(): Verdict {
+  return judgeLocally('stopped', 'stopped before this recipient was tried');
 }
 
 function writeGauges(): void {

@@ -3,7 +3,7 @@ import type { Clock } from '../base/clock.ts';
 import type { Composer } from '../compose/compose.ts';
 import type { CampaignPlan } from '../mail/campaign.ts';
 import type { Recipient } from '../mail/recipient.ts';
-import type { Verdict } from '../mail/verdict.ts';
+import { judgeLocally, type Verdict } from '../mail/verdict.ts';
 import type { Limiter } from '../schedule/limiter.ts';
 import type { Settled, Transaction } from '../smtp/dialogue.ts';
 import type { Extensions } from '../smtp/extensions.ts';
@@ -91,7 +91,7 @@ export class RelayWork implements Work<RowTransaction> {
     const { plan, composer } = this.#compiled(run);
     const composed = composer.compose(recipient, this.#clock.now());
     if (composed.kind === 'invalid') {
-      run.settle(recipient.row, 'invalid', localVerdict('message', '', composed.reason));
+      run.settle(recipient.row, 'invalid', judgeLocally('unmakeable', composed.reason));
       return undefined;
     }
     const sizeBytes = composed.message.length;
@@ -99,7 +99,7 @@ export class RelayWork implements Work<RowTransaction> {
     // RFC 1870 §6.1: what the relay has said it will not take is not sent.
     if (limitBytes !== undefined && limitBytes > 0 && sizeBytes > limitBytes) {
       const text = `the message has ${sizeBytes} bytes, the relay takes ${limitBytes}`;
-      run.settle(recipient.row, 'rejected', localVerdict('message', 'message-too-big', text));
+      run.settle(recipient.row, 'rejected', judgeLocally('oversize', text));
       return undefined;
     }
     const size = limitBytes === undefined ? '' : ` SIZE=${sizeBytes}`;
@@ -112,9 +112,4 @@ export class RelayWork implements Work<RowTransaction> {
       begunAt: performance.now(),
     };
   }
-}
-
-/** A verdict that no reply was needed for. */
-export function localVerdict(scope: Verdict['scope'], category: Verdict['category'], text: string): Verdict {
-  return { scope, stage: 'idle', replyCode: 0, enhancedStatus: '', category, retryable: false, text };
 }

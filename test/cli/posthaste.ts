@@ -27,10 +27,15 @@ export interface Running {
 /** A temporary folder with files; removed when the test ends. */
 export class Folder {
   readonly path: string;
+  readonly #children = new Set<ChildProcess>();
 
   constructor(context: TestContext, files: Readonly<Record<string, string | Buffer>> = {}) {
     this.path = mkdtempSync(join(tmpdir(), 'posthaste-test-'));
-    context.after(() => rmSync(this.path, { recursive: true, force: true }));
+    context.after(() => {
+      // A test that failed half-way must not leave its children to hold the test run.
+      for (const child of this.#children) child.kill('SIGKILL');
+      rmSync(this.path, { recursive: true, force: true });
+    });
     for (const [name, content] of Object.entries(files)) this.write(name, content);
   }
 
@@ -53,6 +58,8 @@ export class Folder {
       env: { PATH: process.env['PATH'] ?? '', NO_COLOR: '1', ...options.env },
       stdio: 'pipe',
     });
+    this.#children.add(child);
+    child.once('exit', () => this.#children.delete(child));
     child.stdin.on('error', () => {}); // The program may end before it has read everything.
     child.stdin.end(options.stdin ?? '');
     let output = '';

@@ -24,11 +24,18 @@ test('the tables have a row for every key but the ways to write a secret or a te
     .map(({ path }) => path)
     .filter((path) => !tables.includes(`| \`${path}\` |`));
   const ways = ['env', 'file', 'credential'];
-  assert.deepEqual(missing, [
-    ...ways.map((way) => `relays.NAME.auth.user.${way}`),
-    ...ways.map((way) => `relays.NAME.auth.pass.${way}`),
-    'text.file',
+  const secrets = [
+    ...['user', 'pass', 'clientId', 'clientSecret', 'refreshToken', 'accessToken'].map(
+      (name) => `auth.${name}`,
+    ),
+    'proxy',
+    'tls.key',
+    'tls.passphrase',
+  ];
+  assert.deepEqual(missing.sort(), [
     'html.file',
+    ...secrets.flatMap((secret) => ways.map((way) => `relays.NAME.${secret}.${way}`)).sort(),
+    'text.file',
   ]);
 });
 
@@ -38,6 +45,8 @@ test('a relay knows the options that users bring from nodemailer', () => {
     'host',
     'port',
     'secure',
+    'service',
+    'proxy',
     'auth',
     'requireTLS',
     'ignoreTLS',

@@ -51,10 +51,12 @@ test('the example loads', () => {
     port: 587,
     security: 'starttls',
     auth: { user: 'key-1', pass: 'key-1', method: undefined },
+    proxy: undefined,
     maxConnections: 5,
     maxMessages: 100,
     rate: { count: 100, perMs: 1000 },
     pipelining: 'auto',
+    inFlight: 16,
     clientName: undefined,
     localAddress: undefined,
     tls: { rejectUnauthorized: true },
@@ -105,6 +107,12 @@ const securities: readonly (readonly [what: string, relay: string, security: str
   ['loopback with ignoreTLS', 'host: localhost, ignoreTLS: true', 'plain', 587],
   ['tls none elsewhere', 'host: h.example, tls: none', 'plain', 587],
   ['tls none and ignoreTLS elsewhere', 'host: h.example, tls: none, ignoreTLS: true', 'plain', 587],
+  ['a service', 'service: gmail', 'tls', 465],
+  ['a service by its domain', 'service: outlook.com', 'starttls', 587],
+  ['a service without TLS from the start', 'service: SendGrid, port: 2525', 'starttls', 2525],
+  ['a service on another port', 'service: gmail, port: 587', 'starttls', 587],
+  ['a service on this machine', 'service: Maildev', 'plain', 1025],
+  ['loopback behind a proxy', "host: localhost, proxy: 'http://p.example:3128'", 'starttls', 587],
   ['a host that only looks like loopback', 'host: 127.example.com', 'starttls', 587],
   ['a host that only begins like loopback', 'host: localhost.example.com', 'starttls', 587],
 ];
@@ -159,11 +167,6 @@ const refused: readonly (readonly [what: string, relay: string, line: string])[]
   ],
   ['pool: false', 'host: h.example, pool: false', 'relays.a.pool cannot be used; expected true'],
   [
-    'OAuth2',
-    'host: h.example, auth: { type: OAuth2, user: u, pass: p }',
-    'relays.a.auth.type cannot be used; expected login',
-  ],
-  [
     'a password that is a number',
     'host: h.example, auth: { user: u, pass: 123 }',
     'relays.a.auth.pass is a number; expected text, { env: NAME }, { file: PATH } or { credential: NAME }',
@@ -186,12 +189,12 @@ const refused: readonly (readonly [what: string, relay: string, line: string])[]
   [
     'pipelining: of',
     'host: h.example, pipelining: of',
-    'relays.a.pipelining cannot be used; expected one of auto, off, standard; did you mean "off"?',
+    'relays.a.pipelining cannot be used; expected one of auto, off, standard, deep; did you mean "off"?',
   ],
   [
     'pipelining: false',
     'host: h.example, pipelining: false',
-    'relays.a.pipelining cannot be used; expected one of auto, off, standard; did you mean "off"?',
+    'relays.a.pipelining cannot be used; expected one of auto, off, standard, deep; did you mean "off"?',
   ],
   [
     'tls: nonw',

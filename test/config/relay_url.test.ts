@@ -3,7 +3,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
 import { maskUrl, parseRelayUrl } from '../../src/config/relay_url.ts';
-import { errorOf } from './problems.ts';
+import { makeCertificate } from '../../src/sandbox/certificate.ts';
+import { errorOf, makeFolder } from './problems.ts';
 
 test('a URL is a relay, with the defaults of the configuration', () => {
   assert.deepEqual(parseRelayUrl('smtp+starttls://key:s%40cret%2F%3A@smtp.example.com'), {
@@ -12,10 +13,12 @@ test('a URL is a relay, with the defaults of the configuration', () => {
     port: 587,
     security: 'starttls',
     auth: { user: 'key', pass: 's@cret/:', method: undefined },
+    proxy: undefined,
     maxConnections: 5,
     maxMessages: 100,
     rate: undefined,
     pipelining: 'auto',
+    inFlight: 16,
     clientName: undefined,
     localAddress: undefined,
     tls: { rejectUnauthorized: true },
@@ -29,7 +32,7 @@ test('a URL is a relay, with the defaults of the configuration', () => {
 test('relay keys are query parameters', () => {
   const relay = parseRelayUrl(
     'smtps://u:p@h.example:2465/?maxConnections=9&maxMessages=10&rate=5/s&pipelining=off&name=me.example' +
-      '&localAddress=192.0.2.1&servername=cert.example&socketTimeout=30s&greetingTimeout=500&method=LOGIN&pool=true',
+      '&localAddress=192.0.2.1&proxy=socks5://me:p%2540ss%40proxy.example&minVersion=TLSv1.3&servername=cert.example&socketTimeout=30s&greetingTimeout=500&method=LOGIN&pool=true',
   );
   assert.partialDeepStrictEqual(relay, {
     port: 2465,
@@ -40,7 +43,8 @@ test('relay keys are query parameters', () => {
     pipelining: 'off',
     clientName: 'me.example',
     localAddress: '192.0.2.1',
-    tls: { servername: 'cert.example', rejectUnauthorized: true },
+    proxy: { kind: 'socks5', host: 'proxy.example', port: 1080, user: 'me', pass: 'p@ss' },
+    tls: { servername: 'cert.example', rejectUnauthorized: true, minVersion: 'TLSv1.3' },
     commandTimeoutMs: 30_000,
     greetingTimeoutMs: 500,
     auth: { method: 'LOGIN' },
@@ -104,6 +108,13 @@ for (const [url, line] of refused) {
   });
 }
 
+test('a client certificate and its key are files of the working directory', (t) => {
+  const pair = makeCertificate();
+  const folder = makeFolder(t, { 'c.pem': pair.cert, 'k.pem': pair.key });
+  const { tls } = parseRelayUrl(`smtps://h.example?cert=${folder}/c.pem&key=${folder}/k.pem`);
+  assert.partialDeepStrictEqual(tls, { cert: pair.cert, key: pair.key.trimEnd() });
+});
+
 test('an unknown parameter is an error with the one that was meant', () => {
   const error = errorOf(() => parseRelayUrl('smtps://u:p@h.example?maxConnection=5'));
   assert.match(
@@ -141,7 +152,7 @@ test('user and password come through percent-encoding whole', () => {
       const relay = parseRelayUrl(
         `smtps://${encodeURIComponent(user)}:${encodeURIComponent(pass)}@h.example`,
       );
-      assert.deepEqual([relay.auth?.user, relay.auth?.pass], [user, pass]);
+      assert.partialDeepStrictEqual(relay.auth, { user, pass });
     }),
   );
 });

@@ -35,7 +35,7 @@ for (const [what, written] of places) {
       CREDENTIALS_DIRECTORY: join(folder, 'credentials'),
     };
     const config = loadConfig(join(folder, 'p.yaml'), env);
-    assert.equal(config.relays.get('a')?.auth?.pass, canary);
+    assert.partialDeepStrictEqual(config.relays.get('a')?.auth, { pass: canary });
   });
 }
 
@@ -93,6 +93,15 @@ const hostileFiles: readonly string[] = [
   `relays: { a: { host: "\${CANARY}", pipelining: "\${CANARY}", rate: "\${CANARY}", port: "\${CANARY}" } }`,
   `relays: { a: { host: h.example, auth: { user: u, pass: "\${CANARY}\${UNSET}" } } }`,
   `relays: { a: { host: h.example, auth: { user: u, pass: "\${${canary} }" } } }`,
+  `relays: { a: { host: h.example, proxy: "${canary}" } }`,
+  `relays: { a: { host: h.example, proxy: "ftp://u:${canary}@p.example" } }`,
+  `relays: { a: { host: h.example, proxy: { url: "http://u:${canary}@p.example" } } }`,
+  `relays: { a: { host: h.example, proxy: "http://u:${canary}@p.example", localAddress: 192.0.2.1 } }`,
+  `relays: { a: { host: h.example, auth: { type: OAuth2, user: u, pass: ${canary}, refreshToken: ${canary} } } }`,
+  `relays: { a: { host: h.example, auth: { type: OAuth2, user: u, accessToken: ${canary}, accessUrl: ${canary} } } }`,
+  `relays: { a: { host: h.example, auth: { user: u, clientSecret: ${canary}, accessToken: ${canary} } } }`,
+  `relays: { a: { host: h.example, tls: { key: ${canary}, passphrase: ${canary} } } }`,
+  `relays: { a: { service: ${canary} } }`,
   `log: { level: "\${CANARY}" }\nthreads: "\${CANARY}"\nmetrics: { listen: "\${CANARY}" }`,
 ];
 
@@ -120,6 +129,8 @@ const hostileUrls: readonly string[] = [
   `smtps://u:a@${canary}@h.example:x`,
   `smtps://u:${canary}`,
   `smtps://h.example?auth=${canary}`,
+  `smtps://h.example?proxy=http://u:${canary}%40p.example/path`,
+  `smtps://h.example?passphrase=${canary}&key=no.pem&cert=no.pem`,
   `smtps://${canary}@h.example`,
   `smtps://:${canary}@h.example`,
   `smtps:u:${canary}@h.example`,

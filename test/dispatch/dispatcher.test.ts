@@ -79,10 +79,13 @@ function verdictOf(kind: OutcomeKind, scope: Verdict['scope'] = 'recipient'): Ve
   return {
     scope,
     stage: 'rcpt',
+    kind: kind === 'invalid' ? 'unsent' : kind,
+    code: 'test',
+    session: 'keep',
     replyCode,
     enhancedStatus: '',
     category: '',
-    retryable: false,
+    retryable: kind === 'deferred' || kind === 'unsent',
     text: `${replyCode}`,
   };
 }

@@ -40,6 +40,9 @@ function outcomeOf(row: number, kind: OutcomeKind): Outcome {
     verdict: {
       scope: 'recipient',
       stage: 'rcpt',
+      kind: 'deferred',
+      code: 'rcpt-mailbox-full',
+      session: 'keep',
       replyCode: kind === 'accepted' ? 250 : 450,
       enhancedStatus: '4.2.1',
       category: 'mailbox-full',

@@ -43,7 +43,7 @@ const allowed: Record<string, readonly string[]> = {
 /** Outside package → the only places that may import it. */
 const doors: Record<string, readonly string[]> = {
   piscina: ['dispatch/worker_pool.ts'],
-  nodemailer: ['smtp/handshake.ts', 'compose/'],
+  nodemailer: ['smtp/handshake.ts', 'compose/', 'config/relay_service.ts'],
   'p-limit': ['smtp/pool.ts'],
   'prom-client': ['metrics/'],
   pino: ['daemon/log.ts'],

@@ -12,6 +12,9 @@ const outcomes: fc.Arbitrary<Outcome> = fc.record({
   verdict: fc.record({
     scope: fc.constant('recipient'),
     stage: fc.constantFrom('rcpt', 'end'),
+    kind: fc.constantFrom('accepted', 'rejected', 'deferred'),
+    code: fc.string(),
+    session: fc.constantFrom('keep', 'close'),
     replyCode: fc.constantFrom(0, 250, 450, 451, 550),
     enhancedStatus: fc.string(),
     category: fc.constantFrom('', 'content'),

@@ -1,55 +1,199 @@
+// The verdict table: real replies, and what must hold for any reply.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { formatReply, makeReply } from '../../src/mail/reply.ts';
-import { judgeFailure, judgeReply, type Category, type Scope, type Stage } from '../../src/mail/verdict.ts';
+import * as fc from 'fast-check';
+import { makeReply } from '../../src/mail/reply.ts';
+import {
+  concernsCampaign,
+  judgeFailure,
+  judgeLocally,
+  judgeReply,
+  type Failure,
+  type Stage,
+  type Verdict,
+} from '../../src/mail/verdict.ts';
+import { incidents, rules, verdictTable } from '../../src/mail/verdict_table.ts';
+import { expectations } from './verdict_replies.ts';
 
-const table: [
-  stage: Stage,
-  code: number,
-  text: string,
-  scope: Scope,
-  category: Category,
-  retryable: boolean,
-][] = [
-  ['end', 250, '2.0.0 queued', 'message', '', false],
-  ['rcpt', 550, '5.1.1 no such user', 'recipient', 'no-such-recipient', false],
-  ['rcpt', 550, 'who is that', 'recipient', 'no-such-recipient', false],
-  ['rcpt', 452, '4.2.2 mailbox full', 'recipient', 'mailbox-full', true],
-  ['rcpt', 552, 'mailbox full', 'recipient', 'mailbox-full', false],
-  ['rcpt', 451, '4.7.1 greylisted, try again', 'recipient', 'greylisted', true],
-  ['rcpt', 450, 'try again later', 'recipient', 'greylisted', true],
-  ['rcpt', 550, '5.2.1 mailbox disabled', 'recipient', 'inactive', false],
-  ['rcpt', 554, '5.7.1 relay access denied', 'recipient', 'policy', false],
-  ['rcpt', 452, '4.5.3 too many recipients', 'recipient', 'rate-limited', true],
-  ['mail', 553, '5.1.8 bad sender', 'message', 'sender-refused', false],
-  ['mail', 530, '5.7.0 authentication required', 'relay', 'relay-auth', false],
-  ['mail', 421, '4.7.0 too many connections', 'relay', 'relay-down', true],
-  ['end', 554, '5.7.1 spam', 'message', 'content', false],
-  ['end', 552, '5.3.4 too big', 'message', 'message-too-big', false],
-  ['end', 550, '5.7.26 unauthenticated mail', 'message', 'authentication', false],
-  ['end', 421, '5.7.32 try later', 'relay', 'relay-down', true],
-  ['rcpt', 503, 'bad sequence', 'session', 'protocol', false],
-  ['end', 451, 'no idea', 'message', 'unclassified', true],
+const stages: readonly Stage[] = [
+  'connect',
+  'greeting',
+  'ehlo',
+  'starttls',
+  'auth',
+  'reset',
+  'mail',
+  'rcpt',
+  'data',
+  'end',
+  'idle',
 ];
-for (const [stage, code, text, scope, category, retryable] of table) {
-  test(`${code} ${text} to ${stage} is ${scope}: ${category || 'fine'}`, () => {
-    const verdict = judgeReply(stage, makeReply(code, text));
-    assert.deepEqual([verdict.scope, verdict.category, verdict.retryable], [scope, category, retryable]);
-    assert.equal(verdict.text, `${code} ${text}`);
+
+function judgeText(stage: Stage, reply: string): Verdict {
+  return judgeReply(stage, makeReply(Number(reply.slice(0, 3)), reply.slice(4)));
+}
+
+for (const [stage, reply, expected] of expectations) {
+  test(`${reply} to ${stage} is ${expected}`, () => {
+    const verdict = judgeText(stage, reply);
+    const { code, scope, kind, category } = verdict;
+    assert.equal([code, scope, kind, category].join(' ').trim(), expected);
+    assert.equal(verdict.text, reply);
+    assert.equal(verdict.stage, stage);
   });
 }
 
-test('trouble without a reply is the session’s, and may be tried again', () => {
-  const verdict = judgeFailure('rcpt', { kind: 'closed', text: 'reset' });
+test('every rule of the table takes one of these replies', () => {
+  const taken = new Set(expectations.map(([, , expected]) => expected.split(' ')[0] ?? ''));
   assert.deepEqual(
-    [verdict.scope, verdict.category, verdict.retryable, verdict.replyCode],
-    ['session', 'network', true, 0],
+    rules.filter(({ code }) => !taken.has(code)).map(({ code }) => code),
+    [],
   );
-  assert.equal(judgeFailure('rcpt', { kind: 'garbled', text: 'x' }).category, 'protocol');
-  assert.equal(judgeFailure('rcpt', { kind: 'timeout', text: 'x' }).category, 'network');
-  assert.equal(judgeFailure('rcpt', { kind: 'stopped', text: 'x' }).scope, 'us');
 });
 
-test('a reply is printed as one line without control characters', () => {
-  assert.equal(formatReply(makeReply(550, 'one\ntwo\u001b[31m\u009bred')), '550 one two [31m red');
+test('every rule has a code of its own, and the printed table has a line for each', () => {
+  const codes = [...rules, ...Object.values(incidents)].map(({ code }) => code);
+  assert.equal(new Set(codes).size, codes.length);
+  const printed = [
+    ...verdictTable().matchAll(/^\| `([^`]+)` \|(?:[^|\n]+\|){3}(?:[^|\n]*\|)(?:[^|\n]+\|){3}$/gm),
+  ];
+  assert.deepEqual(
+    printed.map((match) => match[1]),
+    codes,
+  );
+});
+
+test('phrases are in lower case, as single words apart, and none is held by a shorter one of its list', () => {
+  for (const { code, phrases } of rules) {
+    for (const phrase of phrases) {
+      assert.match(phrase, /^ ?[^\sA-Z]+(?: [^\sA-Z]+)* ?$/, code);
+      assert.equal(phrases.filter((other) => phrase.includes(other)).length, 1, `${code}: ${phrase}`);
+    }
+  }
+});
+
+const phrases = rules.flatMap((rule) => rule.phrases);
+const statuses = rules.flatMap((rule) =>
+  rule.statuses.map((status) => status.replace('xx', '42')).filter((status) => status.includes('.')),
+);
+
+/** Texts that providers could write: statuses of any class, phrases of any rule, anything else. */
+const texts = fc
+  .tuple(
+    fc.option(fc.tuple(fc.constantFrom('2', '4', '5'), fc.constantFrom(...statuses)), { nil: undefined }),
+    fc.array(fc.oneof(fc.constantFrom(...phrases), fc.string())),
+  )
+  .map(([status, words]) => [...(status === undefined ? [] : [status.join('.')]), ...words].join(' '));
+
+test('whatever a relay says, only the reply code makes it accepted, and only 5yz rejects', () => {
+  fc.assert(
+    fc.property(
+      fc.constantFrom(...stages),
+      fc.integer({ min: 200, max: 599 }),
+      texts,
+      (stage, code, text) => {
+        const verdict = judgeReply(stage, makeReply(code, text));
+        const digit = Math.floor(code / 100);
+        if (verdict.kind === 'accepted') assert.ok(digit < 4);
+        if (digit >= 4) assert.notEqual(verdict.category, '');
+        if (verdict.kind === 'rejected') assert.equal(digit, 5);
+        if (verdict.kind === 'inDoubt') assert.ok(stage === 'end' && digit === 3);
+      },
+    ),
+    { numRuns: 3000 },
+  );
+});
+
+test('whatever a relay says, its own trouble is not charged, and who is rejected is to blame', () => {
+  fc.assert(
+    fc.property(
+      fc.constantFrom(...stages),
+      fc.integer({ min: 400, max: 599 }),
+      texts,
+      (stage, code, text) => {
+        const verdict = judgeReply(stage, makeReply(code, text));
+        if (verdict.scope === 'relay') assert.equal(verdict.kind, 'unsent');
+        if (verdict.kind === 'rejected') assert.ok(['recipient', 'message'].includes(verdict.scope));
+        if (verdict.kind === 'unsent') assert.ok(['relay', 'session'].includes(verdict.scope));
+        const opens = !['reset', 'mail', 'rcpt', 'data', 'end', 'idle'].includes(stage);
+        if (code === 421 || opens) assert.equal(verdict.session, 'close');
+      },
+    ),
+    { numRuns: 3000 },
+  );
+});
+
+test('outside of a transaction no refusal touches an attempt', () => {
+  fc.assert(
+    fc.property(fc.integer({ min: 400, max: 599 }), texts, (code, text) => {
+      for (const stage of stages.filter((one) => !['mail', 'rcpt', 'data', 'end'].includes(one))) {
+        assert.equal(judgeReply(stage, makeReply(code, text)).kind, 'unsent', stage);
+      }
+    }),
+  );
+});
+
+const sessions: [stage: Stage, reply: string, session: Verdict['session'], retryable: boolean][] = [
+  ['end', '454 Throttling failure: Maximum sending rate exceeded', 'keep', true],
+  ['rcpt', '550 5.4.5 Daily user sending limit exceeded', 'keep', true],
+  ['end', '421 4.7.28 unusual rate of email', 'close', true],
+  ['greeting', '554 no', 'close', false],
+  ['mail', '530 5.7.0 Authentication required', 'close', false],
+  ['auth', '454 4.7.0 later', 'close', true],
+  ['mail', '503 5.5.1 nested MAIL', 'close', true],
+  ['rcpt', '452 4.5.3 too many recipients', 'keep', true],
+  ['rcpt', '550 5.1.1 no', 'keep', false],
+  ['end', '451 no', 'keep', true],
+  ['auth', '451 Maximum credits exceeded', 'close', true],
+];
+for (const [stage, reply, session, retryable] of sessions) {
+  test(`after ${reply} to ${stage} the session is ${session === 'keep' ? 'kept' : 'closed'}`, () => {
+    const verdict = judgeText(stage, reply);
+    assert.deepEqual([verdict.session, verdict.retryable], [session, retryable]);
+  });
+}
+
+test('what the whole campaign would meet is marked as that', () => {
+  assert.ok(concernsCampaign(judgeText('end', '550 5.7.26 unauthenticated')));
+  assert.ok(concernsCampaign(judgeText('end', '550 5.7.515 Access denied')));
+  assert.ok(concernsCampaign(judgeText('mail', '553 5.1.8 bad sender')));
+  assert.ok(!concernsCampaign(judgeText('rcpt', '550 5.1.1 no such user')));
+  assert.ok(!concernsCampaign(judgeText('end', '554 5.7.1 spam')));
+});
+
+const drops: [stage: Stage, kind: Failure['kind'], scope: string, becomes: string, code: string][] = [
+  ['connect', 'timeout', 'relay', 'unsent', 'connection-timeout'],
+  ['auth', 'closed', 'relay', 'unsent', 'connection-closed'],
+  ['mail', 'closed', 'session', 'unsent', 'connection-closed'],
+  ['rcpt', 'closed', 'session', 'deferred', 'connection-closed'],
+  ['data', 'garbled', 'session', 'deferred', 'reply-garbled'],
+  ['end', 'timeout', 'session', 'inDoubt', 'connection-timeout'],
+  ['end', 'garbled', 'session', 'inDoubt', 'reply-garbled'],
+  ['rcpt', 'stopped', 'us', 'unsent', 'stopped'],
+  ['end', 'stopped', 'us', 'inDoubt', 'stopped'],
+];
+for (const [stage, kind, scope, becomes, code] of drops) {
+  test(`${kind} at ${stage} leaves the attempt ${becomes}`, () => {
+    const verdict = judgeFailure(stage, { kind, text: 'x' });
+    assert.deepEqual(
+      [verdict.scope, verdict.kind, verdict.code, verdict.session, verdict.replyCode, verdict.text],
+      [scope, becomes, code, 'close', 0, 'x'],
+    );
+  });
+}
+
+test('what needs no relay has a verdict, too', () => {
+  const verdicts = [
+    judgeLocally('oversize', 'x'),
+    judgeLocally('unmakeable', 'x'),
+    judgeLocally('stopped', 'x'),
+  ];
+  assert.deepEqual(
+    verdicts.map((one) => [one.code, one.scope, one.kind, one.category]),
+    [
+      ['message-oversize', 'message', 'rejected', 'message-too-big'],
+      ['message-unmakeable', 'message', 'unsent', ''],
+      ['stopped', 'us', 'unsent', ''],
+    ],
+  );
 });

@@ -8,6 +8,9 @@ export const bucketsSeconds = [0.01, 0.1, 1];
 export const relayDown: Verdict = {
   scope: 'relay',
   stage: 'connect',
+  kind: 'unsent',
+  code: 'relay-closing',
+  session: 'close',
   replyCode: 421,
   enhancedStatus: '',
   category: 'relay-down',

@@ -1,4 +1,4 @@
-// Which programs a test needs: without them it is skipped at home, and fails in CI.
+// What a test needs of its machine: without it the test is skipped at home, and fails in CI.
 import { accessSync, constants } from 'node:fs';
 import { delimiter, join } from 'node:path';
 
@@ -10,18 +10,23 @@ const systemFolders = ['/usr/sbin', '/sbin'];
  * giving a reason where CI is set, for a skipped test looks like a passed one.
  */
 export function skipUnlessInstalled(program: string): string | false {
-  if (isInstalled(program)) return false;
-  if (isSet(process.env['CI'])) throw new Error(`CI is set, and ${program} is not installed: .ci/run installs it`);
-  return `${program} is not installed`;
+  return isInstalled(program) ? false : giveReason(`${program} is not installed`);
 }
 
-function isSet(value: string | undefined): boolean {
-  return value !== undefined && value !== '' && value !== 'false';
+/** As `skipUnlessInstalled`: false for root. */
+export function skipUnlessRoot(): string | false {
+  return process.getuid?.() === 0 ? false : giveReason('only root may run it');
+}
+
+function giveReason(reason: string): string {
+  const ci = process.env['CI'] ?? '';
+  if (ci !== '' && ci !== 'false') throw new Error(`CI is set, and ${reason}; .ci/run prepares the machine`);
+  return reason;
 }
 
 function isInstalled(program: string): boolean {
-  const path = (process.env['PATH'] ?? '').split(delimiter).filter((folder) => folder !== '');
-  return [...path, ...systemFolders].some((folder) => isExecutable(join(folder, program)));
+  const folders = [...(process.env['PATH'] ?? '').split(delimiter), ...systemFolders];
+  return folders.some((folder) => folder !== '' && isExecutable(join(folder, program)));
 }
 
 function isExecutable(path: string): boolean {

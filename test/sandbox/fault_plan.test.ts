@@ -5,7 +5,13 @@ import * as fc from 'fast-check';
 import { FaultPlan } from '../../src/sandbox/fault_plan.ts';
 import { parseFault } from '../../src/sandbox/fault_text.ts';
 
-const occasion = { sessionNumber: 1, takenMessages: 0, openConnections: 1 };
+const occasion = {
+  sessionNumber: 1,
+  takenMessages: 0,
+  openConnections: 1,
+  openFromClient: 1,
+  reversePath: 'from@a.example',
+};
 const busy = '450 4.2.1 busy';
 
 function planOf(text: string, seed = 1, nowMs: () => number = () => 0): (...addresses: string[]) => boolean {
