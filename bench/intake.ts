@@ -1,11 +1,14 @@
-// Measures how many rows a second intake takes in on one thread, with every check on and nothing stored.
+// Measures how many rows a second intake takes in on one thread, with every check on, into a real ledger or into nothing.
 import { mkdtemp, rm, stat, writeFile } from 'node:fs/promises';
 import { cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { invariant } from '../src/base/invariant.ts';
+import { systemClock } from '../src/base/clock.ts';
+import { LedgerSink } from '../src/daemon/take_in.ts';
 import { takeIn, type IntakeResult, type IntakeSink } from '../src/intake/intake.ts';
 import { openSource } from '../src/intake/source.ts';
+import { openLedger } from '../src/ledger/open_ledger.ts';
 
 const { values } = parseArgs({
   options: {
@@ -13,6 +16,7 @@ const { values } = parseArgs({
     runs: { type: 'string', default: '7' },
     format: { type: 'string', default: 'csv' },
     quoted: { type: 'boolean', default: false },
+    null: { type: 'boolean', default: false },
   },
 });
 const rowCount = Number(values.rows);
@@ -33,7 +37,8 @@ try {
   const { size } = await stat(path);
   console.log(`${cpus()[0]?.model ?? 'unknown CPU'}, ${cpus().length} cores, Node ${process.version}`);
   console.log(
-    `${rowCount} rows of ${(size / rowCount).toFixed(1)} bytes, ${values.format}${values.quoted ? ', quoted' : ''}`,
+    `${rowCount} rows of ${(size / rowCount).toFixed(1)} bytes, ${values.format}${values.quoted ? ', quoted' : ''}, ` +
+      (values.null ? 'nothing stored' : 'into the ledger'),
   );
   await measure(path);
 } finally {
@@ -65,7 +70,17 @@ async function measure(path: string): Promise<void> {
 }
 
 async function takeOnce(path: string): Promise<IntakeResult> {
-  return takeIn(await openSource(path), { batchRows: 500 }, nullSink);
+  const options = { batchRows: 250 };
+  if (values.null) return takeIn(await openSource(path), options, nullSink);
+  const directory = await mkdtemp(join(folder, 'state-'));
+  const ledger = await openLedger({ directory });
+  const campaign = await ledger.createCampaign({ name: 'bench', planDigest: '', createdAt: 0 });
+  const sink = new LedgerSink(ledger, campaign, systemClock, { begin: () => {}, stored: () => {} });
+  const result = await takeIn(await openSource(path), options, sink);
+  const pending = await ledger.pending(campaign.id);
+  invariant(pending.recipients === result.recipients, 'every recipient is pending in the ledger');
+  await ledger.close();
+  return result;
 }
 
 function check(result: IntakeResult): void {

@@ -83,6 +83,8 @@ export class Dialogue<T extends Transaction> {
   #output = '';
   #takenTo = 0;
   #settled: Settled<T>[] = [];
+  /** In deep: settled, and told when the next MAIL has had its own reply, or when nothing is behind. */
+  #unconfirmed: Settled<T>[] = [];
   #mustReset = false;
   #quitting = false;
   #closing: Failure | undefined;
@@ -241,6 +243,7 @@ export class Dialogue<T extends Transaction> {
   close(failure: Failure): void {
     this.#closing ??= failure;
     this.#output = '';
+    this.#confirm();
     for (const [position, exchange] of this.#exchanges.entries()) {
       this.#settled.push(exchange.refusal ?? this.#judgeUnanswered(exchange, position, this.#closing));
     }
@@ -256,13 +259,23 @@ export class Dialogue<T extends Transaction> {
     const said = formatReply(reply);
     if (this.#quitting || reply.replyCode === 421)
       this.#sayClosed(`the relay closed an idle session: ${said}`);
-    else this.#distrust(`a reply that nothing asked for: ${said}`);
+    else {
+      this.#distrust(`a reply that nothing asked for: ${said}`);
+      // It may be the very one that the last of them was settled without.
+      if (this.#mode === 'deep') this.#settled = this.#settled.map((one) => this.#doubt(one));
+    }
   }
 
   #distrust(text: string): void {
     this.#closing = { kind: 'garbled', text };
-    // What the same octets settled just now may have been another's, too.
-    if (this.#mode === 'deep') this.#settled = this.#settled.map((one) => this.#doubt(one));
+    // What was settled just before may have been so by another's reply.
+    this.#unconfirmed = this.#unconfirmed.map((one) => this.#doubt(one));
+  }
+
+  #confirm(): void {
+    if (this.#unconfirmed.length === 0) return;
+    this.#settled.push(...this.#unconfirmed);
+    this.#unconfirmed = [];
   }
 
   #doubt(settled: Settled<T>): Settled<T> {
@@ -292,6 +305,7 @@ export class Dialogue<T extends Transaction> {
 
   #sayClosed(text: string): void {
     this.#dismissed = true;
+    this.#confirm();
     this.#closing ??= { kind: 'closed', text };
   }
 
@@ -322,6 +336,7 @@ export class Dialogue<T extends Transaction> {
   }
 
   #receiveMail(exchange: Exchange<T>, reply: Reply): void {
+    this.#confirm();
     // A nested MAIL: the relay holds another one, and what follows may have gone out under its reverse-path.
     const followsOther = exchange.follows || exchange.beganWith === 'reset';
     if (this.#mode === 'deep' && followsOther && reply.replyCode === 503) return this.#poison(reply);
@@ -377,13 +392,17 @@ export class Dialogue<T extends Transaction> {
 
   #settlementOf(exchange: Exchange<T>, stage: 'mail' | 'rcpt' | 'data' | 'end', reply: Reply): Settled<T> {
     const verdict = judgeReply(stage, reply);
-    return { transaction: exchange.transaction, kind: outcomeKindOf(verdict), verdict };
+    // Such as too many errors, or messages, for one session: the next one may do better.
+    if (verdict.session === 'close')
+      this.#closing ??= { kind: 'closed', text: `the relay said ${verdict.text}` };
+    return { transaction: exchange.transaction, kind: verdict.kind, verdict };
   }
 
   #finish(exchange: Exchange<T>): void {
     this.#exchanges.shift();
     this.#followerAnswered ||= exchange.follows;
-    if (exchange.refusal !== undefined) this.#settled.push(exchange.refusal);
+    if (exchange.refusal !== undefined) this.#unconfirmed.push(exchange.refusal);
+    if (this.#mode !== 'deep' || this.#exchanges.length === 0) this.#confirm();
     // Without RSET the next MAIL would be a nested one (503). In deep the next one brings its own.
     if (exchange.open && this.#exchanges.length === 0) this.#mustReset = true;
   }
@@ -412,13 +431,4 @@ export class Dialogue<T extends Transaction> {
     if (failure.kind === 'timeout') return this.#mode === 'off' || transferring;
     return failure.kind !== 'stopped';
   }
-}
-
-/** What a reply at a stage of a transaction makes of the attempt. */
-function outcomeKindOf(verdict: Verdict): OutcomeKind {
-  if (verdict.replyCode < 400) return 'accepted';
-  const relayTrouble =
-    verdict.scope === 'relay' && (verdict.stage === 'mail' || verdict.category === 'relay-auth');
-  if (relayTrouble) return 'unsent';
-  return verdict.retryable ? 'deferred' : 'rejected';
 }

@@ -68,6 +68,8 @@ export class Pool<T extends Transaction> implements SessionOwner<T> {
   /** A relay that is asked for 200 sessions in one instant takes it for an attack. */
   readonly #handshakes = pLimit(handshakesAtOnce);
   #opening = 0;
+  /** One of the sessions that were opened together was refused. */
+  #wasRefused = false;
   #reopenDelayMs = 0;
   /** The relay says PIPELINING and loses commands (RFC 2920 §2): until then one at a time, or not deep. Monotonic. */
   #lockStepUntilMs = 0;
@@ -201,6 +203,7 @@ export class Pool<T extends Transaction> implements SessionOwner<T> {
       performance.now(),
     );
     this.#sessions.add(session);
+    this.#noteRefusal();
     session.pump();
     this.#openAsNeeded();
   }
@@ -208,9 +211,16 @@ export class Pool<T extends Transaction> implements SessionOwner<T> {
   #noteFailure(failure: HandshakeFailure): void {
     if (this.#closed) return;
     this.#backOff();
-    // While others are open, the relay is there: it wants fewer of us.
-    if (this.#sessions.size > 0) this.#limit.refused(this.#sessions.size, performance.now());
+    this.#wasRefused ||= failure.verdict.replyCode !== 0;
+    this.#noteRefusal();
     if (this.#sessions.size === 0 && this.#opening === 0) this.#work.relayFailed(failure);
+  }
+
+  /** While others are open, the relay is there, and by its reply wants fewer of us; a refusal may come before they are. */
+  #noteRefusal(): void {
+    if (this.#wasRefused && this.#sessions.size > 0)
+      this.#limit.refused(this.#sessions.size + this.#opening, performance.now());
+    if (this.#opening === 0) this.#wasRefused = false;
   }
 
   #backOff(): void {

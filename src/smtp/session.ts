@@ -169,7 +169,8 @@ export class Session<T extends Transaction> {
     const problem = this.#parser.feed(chunk, replies);
     if (replies.length > 0) this.#measureRoundTrip();
     for (const reply of replies) this.#dialogue.receive(reply);
-    if (problem !== undefined) return this.#end({ kind: 'garbled', text: `the relay sent ${problem}` });
+    if (problem !== undefined)
+      return this.#end(this.#dialogue.closing ?? { kind: 'garbled', text: `the relay sent ${problem}` });
     // Per reply, not per read: a relay that drips bytes does not buy itself time.
     if (replies.length > 0) this.#extendDeadline();
     this.pump();

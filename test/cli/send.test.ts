@@ -176,7 +176,7 @@ test('4yz is deferred and tried again later; 5yz is final and kept whole', async
   const faults = [
     parseFault('rcpt reader1@example.com first 2: 451 4.7.1 greylisted'),
     parseFault('rcpt reader2@example.com: 550 5.1.1 no mailbox "reader2" here'),
-    parseFault('end reader3@example.com first: 452 4.3.1 out of space'),
+    parseFault('end reader3@example.com first: 450 4.2.0 out of space'),
   ];
   const sandbox = await openRelay(context, { faults });
   const folder = new Folder(context, { 'campaign.yaml': campaignYaml, 'list.csv': makeList(5) });
@@ -245,7 +245,7 @@ test('a relay without PIPELINING is sent to one command at a time', async (conte
 });
 
 test('deep keeps several messages on the wire of a session; each arrives once, with its own bytes', async (context) => {
-  const faults = [parseFault('rcpt 10%: 550 5.1.1 who'), parseFault('end 5% first: 452 4.3.1 later')];
+  const faults = [parseFault('rcpt 10%: 550 5.1.1 who'), parseFault('end 5% first: 450 4.2.0 later')];
   const sandbox = await openRelay(context, { latencyMs: 20, faults });
   const folder = new Folder(context, { 'campaign.yaml': campaignYaml, 'list.csv': makeList(2000) });
   const ended = await folder.run([

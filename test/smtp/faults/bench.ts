@@ -73,7 +73,10 @@ export function openBed(
     const expected = work.settled.length + transactions.length;
     work.add(transactions);
     pool.wake();
-    await until(() => work.settled.length >= expected, () => work.outcomes());
+    await until(
+      () => work.settled.length >= expected,
+      () => work.outcomes(),
+    );
   };
   const send = (...numbers: readonly number[]): Promise<void> =>
     sendAll(numbers.map((number) => numbered(number)));

@@ -138,7 +138,7 @@ class Duel {
       const problem = this.#parser.feed(piece, replies);
       for (const reply of replies) this.#dialogue.receive(reply);
       if (problem === undefined) this.#pump();
-      else this.#close({ kind: 'garbled', text: problem });
+      else this.#close(this.#dialogue.closing ?? { kind: 'garbled', text: problem });
     }
   }
 

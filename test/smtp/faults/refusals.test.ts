@@ -59,7 +59,7 @@ const table: readonly {
   },
   {
     fact: 'F26: 4yz to the end of data defers, also between others',
-    faults: ['end r2@: 451 4.3.0 later', 'end r3@: 452 4.3.1 disk full'],
+    faults: ['end r2@: 451 4.3.0 later', 'end r3@: 450 4.2.0 later'],
     outcomes: '1 accepted, 2 deferred, 3 deferred, 4 accepted',
     taken: 'r1 r4',
   },
@@ -104,7 +104,7 @@ test('F22: 421 to RCPT ends the session; who was accepted stays, who was not yet
     ['standard', '1 accepted, 2 deferred'],
     ['deep', '1 accepted, 2 deferred, 3 unsent'],
   ] as const) {
-    const duelled = sendFour(mode, ['rcpt r2@: 421 4.3.2 shutting down']);
+    const duelled = sendFour(mode, ['rcpt r2@: 421 shutting down']);
     assert.equal(outcomesOf(duelled), outcomes, mode);
     assert.equal(takenBy(duelled), 'r1');
   }
@@ -112,7 +112,7 @@ test('F22: 421 to RCPT ends the session; who was accepted stays, who was not yet
 
 test('F28: 421 to the end of data is a 4yz: not taken, and the one behind it was not sent', () => {
   for (const mode of modes) {
-    const duelled = sendFour(mode, ['end r2@: 421 4.3.2 shutting down']);
+    const duelled = sendFour(mode, ['end r2@: 421 shutting down']);
     assert.match(outcomesOf(duelled), /^1 accepted, 2 deferred(, 3 unsent)?$/, mode);
     assert.equal(takenBy(duelled), 'r1');
   }
@@ -139,7 +139,11 @@ test('F25: DATA answered with 2yz ends the session before any content', () => {
 });
 
 test('F17: a message over SIZE is refused at MAIL, and its content is not transferred outside deep', () => {
-  const transactions = [numbered(1), numbered(2, `Subject: 2\r\n\r\n${'x'.repeat(70)}\r\n`.repeat(40)), numbered(3)];
+  const transactions = [
+    numbered(1),
+    numbered(2, `Subject: 2\r\n\r\n${'x'.repeat(70)}\r\n`.repeat(40)),
+    numbered(3),
+  ];
   for (const mode of modes) {
     const duelled = duel({ mode, transactions, sandbox: { sizeLimitBytes: 1000 } });
     assert.equal(outcomesOf(duelled), '1 accepted, 2 rejected, 3 accepted', mode);

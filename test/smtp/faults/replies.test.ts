@@ -174,7 +174,11 @@ test('F35: LF-only replies, NUL, UTF-8 and Latin-1 are read, and none of it reac
 });
 
 test('F35: what closes a session is told without control characters, too', async (context) => {
-  for (const last of ['421-4.3.2 \x1b[2J\r\n421 4.3.2 \x9b1m\r\n', '\x1b]0;x\x07\x9b1m\r\n', '200 \x1b[2J\r\n']) {
+  for (const last of [
+    '421-4.3.2 \x1b[2J\r\n421 4.3.2 \x9b1m\r\n',
+    '\x1b]0;x\x07\x9b1m\r\n',
+    '200 \x1b[2J\r\n',
+  ]) {
     const relay = await startRawRelay(context, [...greeted, /DATA\r\n/, '250 m\r\n250 r\r\n', last, 2000]);
     const { work, send } = openBed(context, relay.port, { pipelining: 'standard' });
     await send(1);

@@ -84,9 +84,15 @@ test('F37: a relay that reads slowly is given its time as long as it reads', asy
 });
 
 test('F37: what the sandbox stops reading after the end of data is in doubt', async (context) => {
-  const { work, send } = await openSandbox(context, 'standard', ['data: stop-reading'], {}, {
-    endOfDataTimeoutMs: 200,
-  });
+  const { work, send } = await openSandbox(
+    context,
+    'standard',
+    ['data: stop-reading'],
+    {},
+    {
+      endOfDataTimeoutMs: 200,
+    },
+  );
   await send(1);
   assert.equal(work.outcomes(), '1 inDoubt');
 });
