@@ -83,5 +83,6 @@ const proxy = createServer({ allowHalfOpen: true, noDelay: true, pauseOnConnect:
 });
 proxy.listen(0, line.target.host, () => {
   const address = proxy.address();
+  // oxlint-disable-next-line require-post-message-target-origin -- a thread, not a window
   parentPort?.postMessage(address === null || typeof address === 'string' ? undefined : address.port);
 });

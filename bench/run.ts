@@ -23,6 +23,9 @@ const benchmarks: readonly Benchmark[] = [
   { name: 'limiter', shortArgs: [], mainFigures: /^limiter/ },
   { name: 'sandbox', shortArgs: [], mainFigures: /messages\/s/ },
   { name: 'flow', shortArgs: ['--short'], mainFigures: /^(posthaste|nodemailer|smtp-source)/ },
+  { name: 'tls', shortArgs: ['--short'], mainFigures: /^(posthaste|nodemailer)/ },
+  { name: 'round_trip', shortArgs: ['--short'], mainFigures: /^( {2}\w|round trip|\w+ : )/ },
+  { name: 'smtp_cpu', shortArgs: ['--short'], mainFigures: /^\w+, CPU µs\/message  / },
   { name: 'memory', shortArgs: ['--short'], mainFigures: /MiB {2}/ },
 ];
 

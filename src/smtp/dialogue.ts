@@ -51,10 +51,10 @@ export type SendingMode = 'off' | 'standard' | 'deep';
  * transaction but the first of an idle session. RFC 3030 §2: after a failed BDAT the state is indeterminate until
  * RSET; a relay that kept the failed MAIL would take the next RCPT and BDAT under the wrong reverse-path.
  *
- * Replies answer exchanges in order, by count alone (RFC 2920 §3.1). A relay that answers what was not asked yet, or
- * takes a recipient of a MAIL that it refused, has lost count or we have: the session is poisoned, and what was said of
- * the exchange at hand is not believed. Once `closing` is set nothing more is begun; whatever is unanswered is settled
- * by `close`.
+ * Replies answer exchanges in order, by count alone (RFC 2920 §3.1). Where a reply fits no rule, or answers what was not
+ * asked yet, somebody has lost count: the session is poisoned, and what was said of the exchange at hand is not believed;
+ * in deep, where up to a window of replies is under way, nor what was said of the one before. Once `closing` is set
+ * nothing more is begun; whatever is unanswered is settled by `close`.
  *
  * Octets are counted from the beginning of the session. What is still in `#output` was never sent:
  *
@@ -320,8 +320,6 @@ export class Dialogue<T extends Transaction> {
       case 'mail':
         return this.#receiveMail(exchange, reply);
       case 'rcpt':
-        // RFC 5321 §3.3: no recipient without MAIL, and that was refused.
-        if (reply.replyCode < 300 && exchange.refusal !== undefined) return this.#poison(reply);
         if (reply.replyCode >= 300 && !this.#refuse(exchange, 'rcpt', reply)) return;
         exchange.awaiting = this.#mode === 'deep' ? 'end' : 'data';
         if (this.#mode === 'off') this.#ask(exchange, 'DATA\r\n');

@@ -183,19 +183,20 @@ export class Session<T extends Transaction> {
   }
 
   #settle(): void {
-    const inFlight = this.#writtenAt.length;
+    // Once for all that is settled together: the window grows on the way, and what is on the wire does not.
+    const isFull = this.#writtenAt.length >= this.#window.size;
     for (const settled of this.#dialogue.takeSettled()) {
       const { replyCode } = settled.verdict;
       if (replyCode !== 0 && replyCode !== 421 && settled.kind !== 'unsent') this.#proven = true;
-      this.#adjustWindow(inFlight);
+      this.#adjustWindow(isFull);
       this.#owner.settle(this, settled);
     }
   }
 
-  #adjustWindow(inFlight: number): void {
+  #adjustWindow(isFull: boolean): void {
     const writtenAt = this.#writtenAt.shift();
     if (writtenAt === undefined) return;
-    this.#window.note(performance.now() - writtenAt, inFlight);
+    this.#window.note(performance.now() - writtenAt, isFull);
     this.#dialogue.setWindow(this.#window.size);
   }
 

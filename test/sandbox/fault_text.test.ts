@@ -35,6 +35,22 @@ test('a fault is a stage, conditions and an action', () => {
       { at: 'data', action: { kind: 'garbage', bytes: Buffer.from('a\0\xff\r\n\\\xc3\xa9', 'latin1') } },
     ],
     ['rcpt a@[IPv6:2001:db8::1]: drop', { at: 'rcpt', match: 'a@[IPv6:2001:db8::1]', action: drop }],
+    ['rcpt: split', { at: 'rcpt', action: { kind: 'split', pieceBytes: 1 } }],
+    ['end: split 12', { at: 'end', action: { kind: 'split', pieceBytes: 12 } }],
+    ['end: extra 250 ok', { at: 'end', action: { kind: 'extra', reply: '250 ok', waitMs: 0 } }],
+    [
+      'end first: extra 50ms 421-4.4.2 idle\\n421 bye',
+      { at: 'end', times: 1, action: { kind: 'extra', reply: '421-4.4.2 idle\n421 bye', waitMs: 50 } },
+    ],
+    ['mail: SKIP', { at: 'mail', action: { kind: 'skip' } }],
+    ['rcpt: swap', { at: 'rcpt', action: { kind: 'swap' } }],
+    ['data: stop-reading', { at: 'data', action: { kind: 'stop-reading' } }],
+    ['mail every 2: lose-rest', { at: 'mail', every: 2, action: { kind: 'lose-rest' } }],
+    ['rcpt first per reverse-path: drop', { at: 'rcpt', times: 1, perReversePath: true, action: drop }],
+    [
+      'connect over 5 sessions per client: drop',
+      { at: 'connect', overSessions: 5, perClient: true, action: drop },
+    ],
     ['ehlo: 250-x\\n250 SIZE 1', { at: 'ehlo', action: { kind: 'reply', reply: '250-x\n250 SIZE 1' } }],
   ];
   for (const [text, expected] of table) assert.deepEqual(parseFault(text), expected, text);
@@ -61,6 +77,14 @@ test('what cannot be read is refused with what was expected', () => {
     ['rcpt: 450-x', /is unknown/],
     ['rcpt: 450-x\\n451 y', /is unknown/],
     ['rcpt:', /action "" is unknown/],
+    ['rcpt: split often', /"often" is no number of octets/],
+    ['rcpt: extra', /"" is no reply, expected one like "extra 250 ok"/],
+    ['rcpt: extra 50ms', /is no reply/],
+    ['rcpt: extra 650 no', /is no reply/],
+    ['connect: skip', /no reply at connect, expected "skip" at another stage/],
+    ['rcpt per reverse-path: drop', /expected "first 2 per reverse-path"/],
+    ['connect per client: drop', /expected "over 5 sessions per client"/],
+    ['rcpt first per moon: drop', /"per moon" is unknown/],
     ['connect: 220 hello', /can only be refused/],
   ];
   for (const [text, expected] of table) {

@@ -474,12 +474,7 @@ test('a relay that has said 421 works on nothing more: what stands behind in the
   const { dialogue, settled } = play(
     'deep',
     ['a', 'b', 'c'],
-    [
-      `> ${whole('a')}RSET|${whole('b')}RSET|${whole('c')}`,
-      '< 250 ok',
-      '< 250 ok',
-      '< 421 shutting down',
-    ],
+    [`> ${whole('a')}RSET|${whole('b')}RSET|${whole('c')}`, '< 250 ok', '< 250 ok', '< 421 shutting down'],
   );
   dialogue.close({ kind: 'closed', text: 'gone' });
   assert.deepEqual(settled, ['a deferred end']);

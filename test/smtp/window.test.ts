@@ -1,6 +1,10 @@
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { once } from 'node:events';
+import { connect, createServer } from 'node:net';
+import { test, type TestContext } from 'node:test';
 import { ConnectionLimit } from '../../src/smtp/connection_limit.ts';
+import { parseExtensions } from '../../src/smtp/extensions.ts';
+import { Session } from '../../src/smtp/session.ts';
 import { Window } from '../../src/smtp/window.ts';
 
 /** A session over a line of `roundTripMs` to a relay that takes `serviceMs` a message. Returns the window it ends with. */
@@ -9,7 +13,7 @@ function settleWindow(most: number, roundTripMs: number, serviceMs: number): num
   for (let count = 0; count < 500; count += 1) {
     const inFlight = window.size;
     // All but the first wait at the relay, unless the line is what takes the time.
-    window.note(Math.max(roundTripMs + serviceMs, inFlight * serviceMs), inFlight);
+    window.note(Math.max(roundTripMs + serviceMs, inFlight * serviceMs), true);
   }
   return window.size;
 }
@@ -23,18 +27,75 @@ test('the window fits the line: 20 ms and 2 ms a message need about 20', () => {
 
 test('a window that was not full does not grow', () => {
   const window = new Window(8);
-  window.note(10, 1);
+  window.note(10, true);
   assert.equal(window.size, 2);
-  for (let count = 0; count < 20; count += 1) window.note(10, 1);
+  for (let count = 0; count < 20; count += 1) window.note(10, false);
   assert.equal(window.size, 2);
 });
 
 test('a relay that becomes slow makes the window shrink, never below 1', () => {
   const window = new Window(8);
-  for (let count = 0; count < 10; count += 1) window.note(10, window.size);
+  for (let count = 0; count < 10; count += 1) window.note(10, true);
   assert.equal(window.size, 8);
-  for (let count = 0; count < 20; count += 1) window.note(100, window.size);
+  for (let count = 0; count < 20; count += 1) window.note(100, true);
   assert.equal(window.size, 1);
+});
+
+test('one stall halves the window once, however many transactions were on the wire', () => {
+  const window = new Window(32);
+  for (let count = 0; count < 31; count += 1) window.note(10, true);
+  assert.equal(window.size, 32);
+  for (let count = 0; count < 32; count += 1) window.note(100, true);
+  assert.equal(window.size, 16);
+  window.note(100, true);
+  assert.equal(window.size, 8);
+});
+
+/** Sends so many messages over a session to a relay that answers all it has read at once. Returns how many it read each time. */
+async function countTogether(context: TestContext, messages: number): Promise<number[]> {
+  const together: number[] = [];
+  const server = createServer((socket) => {
+    socket.setEncoding('latin1').on('data', (text: string) => {
+      together.push(text.match(/^BDAT/gm)?.length ?? 0);
+      const replies = '250 2.0.0 Ok\r\n'.repeat(text.match(/^(?:RSET|MAIL|RCPT|BDAT)/gm)?.length ?? 0);
+      // The window follows latency: the line is to be longer than what a busy machine adds.
+      setTimeout(() => socket.write(replies), 50);
+    });
+  });
+  await once(server.listen(0, '127.0.0.1'), 'listening');
+  const address = server.address();
+  assert.ok(typeof address === 'object' && address !== null);
+  const socket = connect({ port: address.port, host: '127.0.0.1', noDelay: true });
+  await once(socket, 'connect');
+  context.after(() => {
+    socket.destroy();
+    server.close();
+  });
+  const timeouts = { commandTimeoutMs: 5000, endOfDataTimeoutMs: 5000, idleTimeoutMs: 5000 };
+  const options = { mode: 'deep', maxMessages: messages, inFlight: 256, ...timeouts } as const;
+  const transaction = {
+    mail: 'MAIL FROM:<a@b.example>\r\n',
+    rcpt: 'RCPT TO:<c@d.example>\r\n',
+    content: 'x\r\n',
+  };
+  const done = Promise.withResolvers<void>();
+  let settled = 0;
+  const owner = {
+    next: () => transaction,
+    settle: () => {
+      settled += 1;
+      if (settled === messages) done.resolve();
+    },
+    closed: () => done.reject(new Error('the session ended')),
+  };
+  new Session(socket, parseExtensions(['PIPELINING', 'CHUNKING']), options, owner, performance.now()).pump();
+  await done.promise;
+  return together;
+}
+
+test('answers that come together double the window, as they do one by one', async (context) => {
+  const together = await countTogether(context, 7);
+  assert.deepEqual(together.slice(0, 3), [1, 2, 4]);
 });
 
 test('a refused session shrinks the limit to what is open, and time brings it back one by one', () => {

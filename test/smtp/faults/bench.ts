@@ -51,8 +51,8 @@ export interface Bed {
   readonly work: Bench;
   readonly pool: Pool<Numbered>;
   /** Hands out transactions with these numbers, and waits until as many more are settled. */
-  send(...numbers: readonly number[]): Promise<void>;
-  sendAll(transactions: readonly Numbered[]): Promise<void>;
+  readonly send: (...numbers: readonly number[]) => Promise<void>;
+  readonly sendAll: (transactions: readonly Numbered[]) => Promise<void>;
 }
 
 /** A pool of one session unless `share` says otherwise, to whatever listens on `port`. */

@@ -110,7 +110,7 @@ test('refusals, drops, silence and garbage at any place: accepted is who was tak
       fc.constantFrom(...extensions),
       (one, refusals, breakages, options) => assertTruth(play(one, [...breakages, ...refusals], options)),
     ),
-    { numRuns: 1500 },
+    { numRuns: 3000 },
   );
 });
 
@@ -124,8 +124,17 @@ test('a reply too many, too few, too late or lost with its command: nobody gets 
       (one, wrong, refusals, options) =>
         assertTruth(play(one, [wrong, ...refusals], one === 'deep' ? {} : options)),
     ),
-    { numRuns: 2500 },
+    { numRuns: 10_000 },
   );
+});
+
+test('in deep one reply too many is noticed before it stands for somebody else’s end of data', () => {
+  for (const texts of [
+    ['rcpt r4@: extra 250 ok', 'end r6@: 421 4.3.2 bye'],
+    ['mail every 2: extra 250 ok', 'end r3@: 554 5.7.1 spam'],
+    ['rcpt r2@: extra 550 no', 'end r3@: 554 5.7.1 spam'],
+  ])
+    assertTruth(play('deep', texts, {}));
 });
 
 test('F34: any split of the replies settles the same, octet by octet or at random', () => {

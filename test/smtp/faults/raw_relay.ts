@@ -4,16 +4,13 @@ import type { TestContext } from 'node:test';
 
 /**
  * One step of a session. A RegExp waits for what the client writes and forgets it up to the end of the match; a text is
- * said as it is; a number waits so many ms. fin and reset close, deaf reads no more, drip says a text an octet at a time,
+ * said as it is; a number waits so many ms. 'fin' and 'reset' close, 'deaf' reads no more, drip says a text an octet at a time,
  * sip reads a little every so often, up to the end of data.
  */
 export type Step =
   | RegExp
   | string
   | number
-  | 'fin'
-  | 'reset'
-  | 'deaf'
   | { readonly drip: string; readonly everyMs: number }
   | { readonly sip: 'content'; readonly everyMs: number };
 
@@ -61,7 +58,7 @@ export async function startRawRelay(
 
 async function play(socket: Socket, script: readonly Step[], note: (text: string) => void): Promise<void> {
   let unread = '';
-  let wake = (): void => {};
+  let wake = doNothing;
   socket.setEncoding('latin1');
   socket.on('data', (text: string) => {
     unread += text;
@@ -87,6 +84,8 @@ async function play(socket: Socket, script: readonly Step[], note: (text: string
     else act(socket, step);
   }
 }
+
+function doNothing(): void {}
 
 function act(socket: Socket, step: string): void {
   switch (step) {
