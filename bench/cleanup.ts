@@ -13,8 +13,8 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
 }
 
 /** Makes a folder that is gone when this process ends. */
-export function makeFolder(parent = tmpdir()): string {
-  const folder = mkdtempSync(join(parent, 'posthaste-bench-'));
+export function makeFolder(): string {
+  const folder = mkdtempSync(join(tmpdir(), 'posthaste-bench-'));
   undos.add(() => rmSync(folder, { recursive: true, force: true }));
   return folder;
 }

@@ -1,11 +1,19 @@
 // A real Postfix of the benchmark's own: it accepts as any relay does, delivers to nowhere, and its log says to whom.
 import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { chmodSync, chownSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  writeFileSync,
+} from 'node:fs';
 import { open } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { makeFolder } from './cleanup.ts';
 import { findFreePort, waitUntilListening } from './receiver.ts';
 
 const host = '127.0.0.1';
@@ -31,7 +39,8 @@ export async function startPostfix(): Promise<Postfix> {
   if (process.getuid?.() !== 0) throw new Error('Postfix starts as root only; run this benchmark as root');
   // In memory where there is a place for it: the disk of this machine is not what is measured.
   const inMemory = existsSync(memoryFolder);
-  const folder = makeFolder(inMemory ? memoryFolder : undefined);
+  // The keeper removes it, and not cleanup.ts: Postfix is stopped by what is in it.
+  const folder = mkdtempSync(join(inMemory ? memoryFolder : tmpdir(), 'posthaste-bench-'));
   const port = await findFreePort(host);
   writeFiles(folder, port);
   const keeper = startKeeper(folder);

@@ -319,7 +319,8 @@ test('a campaign’s rate holds over all threads in every second, from the first
 test('metrics and health can be read while it sends', async (context) => {
   const sandbox = await openRelay(context, { latencyMs: 5 });
   const folder = new Folder(context, { 'campaign.yaml': campaignYaml, 'list.csv': makeList(3000) });
-  const running = folder.start([...sendArgs(sandbox, 'maxConnections=2'), '--metrics', '127.0.0.1:0']);
+  const query = 'maxConnections=2&maxMessages=100000';
+  const running = folder.start([...sendArgs(sandbox, query), '--metrics', '127.0.0.1:0']);
   await running.said(/metrics on http:\/\/127\.0\.0\.1:\d+/);
   await until(() => sandbox.messages().length > 600);
   const port = /metrics on http:\/\/127\.0\.0\.1:(\d+)/.exec(running.text())?.[1] ?? '';
