@@ -15,7 +15,7 @@ if (major < required[0] || (major === required[0] && minor < required[1])) {
   // Half of a short run would go into compiling us anew (node main.ts --version: 0.6 s without, 0.3 s with it).
   process.getBuiltinModule('node:module').enableCompileCache();
   // Garbage would otherwise be left lying for 300 MB, because the machine has room: bench/memory.ts, 1 million rows against
-  // 10,000. Live data is a tenth of that. It costs processor time on cores that do not limit a run.
+  // 10,000. Live data is a tenth of that. The price is more collecting: about 15 % of the processor time of a run.
   const v8 = process.getBuiltinModule('node:v8');
   v8.setFlagsFromString('--semi-space-growth-factor=1');
   v8.setFlagsFromString('--heap-growing-percent=50');
