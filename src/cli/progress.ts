@@ -4,6 +4,8 @@ import type { PosthasteEvent } from '../mail/event.ts';
 import { count } from './print.ts';
 
 const redrawEveryMs = 200;
+/** Of a terminal that does not tell its width, and says 0. */
+const unknownColumns = 80;
 
 export interface Progress {
   note(event: PosthasteEvent): void;
@@ -18,7 +20,7 @@ export function openProgress(stream: NodeJS.WriteStream, campaign: string): Prog
   const startedAt = performance.now();
   const draw = (): void => {
     const line = progressLine(campaign, state, (performance.now() - startedAt) / 1000);
-    stream.write(`\r\u001b[K${line.slice(0, Math.max(stream.columns - 1, 20))}`);
+    stream.write(`\r\u001b[K${line.slice(0, Math.max((stream.columns || unknownColumns) - 1, 20))}`);
   };
   const timer = setInterval(draw, redrawEveryMs);
   return {
