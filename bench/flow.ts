@@ -77,7 +77,13 @@ function printReport(): void {
   printRuns('nodemailer pool, CPU µs/message', theirs, cpuUs);
   printRuns('posthaste, 1 recipient, s', startOnly, (_, run) => run.seconds, 2);
   printRuns('  its CPU, s', startOnly, (_, run) => run.cpuUs / 1e6, 2);
-  printRatio();
+  const mine = ours.runs.map((run) => perSecond(ours, run));
+  printRatio(
+    'posthaste : nodemailer',
+    mine,
+    theirs.runs.map((run) => perSecond(theirs, run)),
+  );
+  printRatio('posthaste : smtp-source', mine, sourcePerSecond);
 }
 
 function printRuns(
@@ -100,10 +106,8 @@ function cpuUs({ mailing }: Series, run: MeasuredRun): number {
 }
 
 /** Of the medians; the spread is that of the rounds, each of which is a pair. */
-function printRatio(): void {
-  const mine = ours.runs.map((run) => perSecond(ours, run));
-  const other = theirs.runs.map((run) => perSecond(theirs, run));
+function printRatio(label: string, mine: readonly number[], other: readonly number[]): void {
   const pairs = mine.map((rate, round) => rate / (other[round] ?? Number.NaN));
-  const spread = `${show(Math.min(...pairs), 1)}–${show(Math.max(...pairs), 1)} by round`;
-  printLine('posthaste : nodemailer', `${show(median(mine) / median(other), 1)} (${spread})`);
+  const spread = `${show(Math.min(...pairs), 2)}–${show(Math.max(...pairs), 2)} by round`;
+  printLine(label, `${show(median(mine) / median(other), 2)} (${spread})`);
 }

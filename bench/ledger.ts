@@ -136,8 +136,8 @@ function acceptBatch(batch: StoredBatch): Settlement {
 
 async function readAll(ledger: Ledger, campaignId: number, rows: number): Promise<void> {
   let read = 0;
-  for await (const result of ledger.readResults(campaignId)) {
-    if (result.delivery?.fate === 'accepted') read++;
+  for await (const page of ledger.readResults(campaignId)) {
+    for (const result of page) if (result.delivery?.fate === 'accepted') read++;
   }
   invariant(read === rows, `${read} of ${rows} rows came back`);
 }

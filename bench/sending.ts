@@ -1,6 +1,7 @@
 // One measured run of a sender to a receiver, checked message by message: ours, or the script beside it.
 import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { buildProgram } from './build.ts';
 import type { Mailing } from './mailing.ts';
 import { runMeasured, type MeasuredRun } from './measured_run.ts';
 import type { Receiver } from './receiver.ts';
@@ -25,14 +26,11 @@ export async function runSend(mailing: Mailing, way: Way = {}): Promise<Measured
   const state = join(folder, 'state');
   writeFileSync(config, 'threads: 1\n');
   rmSync(state, { recursive: true, force: true });
+  const program = buildProgram();
   return runChecked(mailing, way, (receiver) => {
     const places = ['--config', config, '--state', state, '--results', join(folder, 'results.csv')];
     const relay = formatRelayUrl(receiver, way);
-    return runMeasured(
-      'src/main.ts',
-      ['send', campaign, list, '--relay', relay, ...places, '--json'],
-      folder,
-    );
+    return runMeasured(program, ['send', campaign, list, '--relay', relay, ...places, '--json'], folder);
   });
 }
 

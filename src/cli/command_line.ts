@@ -1,21 +1,30 @@
 // The command line: which commands there are, and how their errors become text and exit codes.
 import { Command, CommanderError } from 'commander';
 import { ExitCode } from '../base/error.ts';
-import { addDemo } from './demo.ts';
 import { printError } from './print.ts';
-import { addSandbox } from './sandbox.ts';
-import { addSend } from './send.ts';
 import { version } from './version.ts';
+
+/** Adds a command to the program. */
+type AddCommand = (program: Command, setExitCode: SetExitCode) => void;
+
+/** A command's file is loaded when it is called, or when somebody asks what there is: loading all takes half a second. */
+const commands: Readonly<Record<string, () => Promise<AddCommand>>> = {
+  send: async () => (await import('./send.ts')).addSend,
+  demo: async () => (await import('./demo.ts')).addDemo,
+  sandbox: async () => (await import('./sandbox.ts')).addSandbox,
+};
 
 /** Runs one command. Returns the exit code; prints everything that is to be said, errors on stderr. */
 export async function runCommandLine(args: readonly string[]): Promise<number> {
   // Relay URLs may carry passwords: from here on ps and /proc show this instead of the arguments.
   process.title = `posthaste ${args.find((arg) => !arg.startsWith('-')) ?? ''}`.trimEnd();
   let exitCode: number = ExitCode.ok;
-  const program = createProgram((code) => {
-    exitCode = code;
-  });
+  const program = createProgram();
   try {
+    for (const add of await loadCommands(args[0]))
+      add(program, (code) => {
+        exitCode = code;
+      });
     await program.parseAsync([...args], { from: 'user' });
     return exitCode;
   } catch (error) {
@@ -27,7 +36,13 @@ export async function runCommandLine(args: readonly string[]): Promise<number> {
 /** Takes the exit code of a command that ran to its end. */
 export type SetExitCode = (code: ExitCode) => void;
 
-function createProgram(setExitCode: SetExitCode): Command {
+/** The named command alone, or all where the name is none: then it is help that is wanted, or "did you mean". */
+function loadCommands(name: string | undefined): Promise<AddCommand[]> {
+  const named = name !== undefined && Object.hasOwn(commands, name) ? commands[name] : undefined;
+  return Promise.all((named === undefined ? Object.values(commands) : [named]).map((load) => load()));
+}
+
+function createProgram(): Command {
   const program = new Command('posthaste');
   program
     .description(
@@ -37,8 +52,5 @@ function createProgram(setExitCode: SetExitCode): Command {
     .showHelpAfterError('(posthaste --help tells more)')
     // Inherited by the commands below: errors are thrown, runCommandLine ends the process.
     .exitOverride();
-  addSend(program, setExitCode);
-  addDemo(program, setExitCode);
-  addSandbox(program);
   return program;
 }

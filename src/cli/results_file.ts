@@ -13,7 +13,7 @@ export interface ResultsSource {
   /** The domain of the from address, for Message-IDs. */
   readonly fromDomain: string;
   readonly columns: readonly string[];
-  readonly rows: AsyncIterable<ResultRow>;
+  readonly pages: AsyncIterable<readonly ResultRow[]>;
 }
 
 /** Rows are gathered to about this much text for each write. */
@@ -42,10 +42,12 @@ export async function writeResults(path: string, source: ResultsSource): Promise
   try {
     const stream = createWriteStream(partial, { mode: 0o600 });
     const prefix = messageIdPrefix(source.campaign);
-    let text = ndjson ? '' : csvLine([...columns, ...ourColumns]);
-    for await (const row of source.rows) {
-      const values = resultValues(row, messageIdOf(prefix, row.row, source.fromDomain));
-      text += ndjson ? ndjsonLine(columns, row.cells, values) : csvResult(columns, row.cells, values);
+    let text = ndjson ? '' : `${[...columns, ...ourColumns].map(quote).join(',')}\r\n`;
+    for await (const page of source.pages) {
+      for (const row of page) {
+        const values = resultValues(row, messageIdOf(prefix, row.row, source.fromDomain));
+        text += ndjson ? ndjsonLine(columns, row.cells, values) : csvLine(columns.length, row.cells, values);
+      }
       if (text.length < writeChars) continue;
       await write(stream, text);
       text = '';
@@ -84,10 +86,15 @@ function resultValues(row: ResultRow, messageId: string): ResultValues {
   };
 }
 
-function csvResult(columns: readonly string[], cells: readonly Cell[], values: ResultValues): string {
-  // Rows with too few or too many cells are in the list as they were; only the file stays rectangular.
-  const own = columns.map((_, index) => cellText(cells[index]));
-  return csvLine([...own, ...ourColumns.map((name) => String(values[name]))]);
+/** RFC 4180. Rows with too few or too many cells are in the list as they were; only the file stays rectangular. */
+function csvLine(width: number, cells: readonly Cell[], values: ResultValues): string {
+  let line = '';
+  for (let index = 0; index < width; index += 1) line += `${quote(cellText(cells[index]))},`;
+  for (const name of ourColumns) {
+    const value = values[name];
+    line += name === 'status' ? value : `,${typeof value === 'string' ? quote(value) : value}`;
+  }
+  return `${line}\r\n`;
 }
 
 function ndjsonLine(columns: readonly string[], cells: readonly Cell[], values: ResultValues): string {
@@ -100,10 +107,8 @@ function cellText(cell: Cell | undefined): string {
   return typeof cell === 'string' ? cell : JSON.stringify(cell);
 }
 
-/** RFC 4180. */
-function csvLine(fields: readonly string[]): string {
-  const quoted = fields.map((field) => (/[",\r\n]/.test(field) ? `"${field.replaceAll('"', '""')}"` : field));
-  return `${quoted.join(',')}\r\n`;
+function quote(field: string): string {
+  return /[",\r\n]/.test(field) ? `"${field.replaceAll('"', '""')}"` : field;
 }
 
 async function write(stream: WriteStream, text: string): Promise<void> {

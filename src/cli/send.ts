@@ -126,7 +126,7 @@ async function writeAllResults(sending: Sending, file: CampaignFile, path: strin
     campaign: campaign.name,
     fromDomain: domainOf(campaign.from.address),
     columns: await sending.columns(),
-    rows: sending.readResults(),
+    pages: sending.readResults(),
   });
 }
 

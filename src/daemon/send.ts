@@ -20,7 +20,7 @@ import type { HandshakeFailure } from '../smtp/handshake.ts';
 import type { RelayOptions } from '../smtp/relay.ts';
 import type { BatchTask } from '../worker/contract.ts';
 import { logEvent, type Log } from './log.ts';
-import { startMetricsServer, type MetricsServer } from './metrics_server.ts';
+import type { MetricsServer } from './metrics_server.ts';
 import { PlanMemory } from './plan_memory.ts';
 import { RunMeter } from './run_meter.ts';
 import { changedList, LedgerSink } from './take_in.ts';
@@ -105,6 +105,8 @@ export class Sending {
     const { metrics, version, relay } = this.#request;
     if (metrics === undefined) return;
     const sample = (): Promise<Sample> => this.#sample();
+    // Loaded when wanted: it is a tenth of what a start costs.
+    const { startMetricsServer } = await import('./metrics_server.ts');
     this.#metrics = await startMetricsServer({
       ...metrics,
       version,
@@ -140,8 +142,8 @@ export class Sending {
     return report;
   }
 
-  /** Every row of the list, in its order, with what has happened to it so far. */
-  readResults(): AsyncIterable<ResultRow> {
+  /** Every row of the list, in its order and in pages, with what has happened to it so far. */
+  readResults(): AsyncIterable<readonly ResultRow[]> {
     return this.#ledger.readResults(this.#record.id);
   }
 

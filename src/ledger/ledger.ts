@@ -156,10 +156,11 @@ export interface Ledger {
   finishCampaign(campaignId: number, now: number): Promise<void>;
 
   /**
-   * Every stored row in row order, as far as intake had come at the first step. A row's delivery is as of the moment when
-   * its page of rows is read. Memory grows with the batches that interleave at one row, not with the list.
+   * Every stored row in row order, a page of rows at a time (a row at a time, waiting would cost more than reading), as
+   * far as intake had come at the first step. A row's delivery is as of the moment when its page is read. Memory grows
+   * with the batches that interleave at one row, not with the list.
    */
-  readResults(campaignId: number): AsyncIterable<ResultRow>;
+  readResults(campaignId: number): AsyncIterable<readonly ResultRow[]>;
   /** Recounts one consistent state. Blocks for about a second per ten million rows. */
   auditCampaign(campaignId: number): Promise<CampaignAudit>;
   /** Frees the state directory. Closing twice does nothing more. */

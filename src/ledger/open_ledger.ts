@@ -19,7 +19,7 @@ import type {
   Settlement,
   StoredBatch,
 } from './ledger.ts';
-import { readResultRows } from './results.ts';
+import { readResultPages } from './results.ts';
 import { settleBatch } from './settle.ts';
 
 /**
@@ -128,9 +128,9 @@ class SqliteLedger implements Ledger {
     });
   }
 
-  async *readResults(campaignId: number): AsyncGenerator<ResultRow, void, undefined> {
+  async *readResults(campaignId: number): AsyncGenerator<readonly ResultRow[], void, undefined> {
     const { rows } = this.#file.read(() => this.#tables.campaigns.get(campaignId));
-    yield* readResultRows(this.#file, this.#tables, campaignId, rows);
+    yield* readResultPages(this.#file, this.#tables, campaignId, rows);
   }
 
   async auditCampaign(campaignId: number): Promise<CampaignAudit> {

@@ -19,13 +19,13 @@ export interface ResultTables {
 
 type ListRow = Pick<ResultRow, 'row' | 'line' | 'cells' | 'address'>;
 
-/** Reads the rows 1 to `lastRow` of a campaign that are stored, in row order. */
-export async function* readResultRows(
+/** Reads the rows 1 to `lastRow` of a campaign that are stored, in row order, in pages. */
+export async function* readResultPages(
   file: LedgerFile,
   tables: ResultTables,
   campaignId: number,
   lastRow: number,
-): AsyncGenerator<ResultRow, void, undefined> {
+): AsyncGenerator<readonly ResultRow[], void, undefined> {
   const pages = new ListPages(tables, campaignId);
   for (let fromRow = 1; fromRow <= lastRow; fromRow += pageRows) {
     const toRow = Math.min(fromRow + pageRows - 1, lastRow);
@@ -34,8 +34,7 @@ export async function* readResultRows(
       deliveries: tables.deliveries.readRange(campaignId, fromRow, toRow),
       deferrals: tables.deliveries.readDeferrals(campaignId, fromRow, toRow),
     }));
-    for (const one of page.list)
-      yield joinRow(one, page.deliveries.get(one.row), page.deferrals.get(one.row));
+    yield page.list.map((one) => joinRow(one, page.deliveries.get(one.row), page.deferrals.get(one.row)));
     // A long read leaves the loop to the relay's replies between pages.
     await nextTurn();
   }

@@ -116,8 +116,8 @@ export function settlementOf(batch: StoredBatch, deferred: readonly number[] = [
 }
 
 /** The whole of something that is read piece by piece. */
-export async function collect<T>(pieces: AsyncIterable<T>): Promise<T[]> {
+export async function collectRows<T>(pages: AsyncIterable<readonly T[]>): Promise<T[]> {
   const all: T[] = [];
-  for await (const piece of pieces) all.push(piece);
+  for await (const page of pages) all.push(...page);
   return all;
 }

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { PosthasteError } from '../../src/base/error.ts';
-import { batchOf, collect, columns, openFor, refusedOf } from './fixture.ts';
+import { batchOf, collectRows, columns, openFor, refusedOf } from './fixture.ts';
 
 test('a part counts its batches, refused rows and rows, and refused rows have their fate', async (t) => {
   const ledger = await openFor(t);
@@ -16,7 +16,7 @@ test('a part counts its batches, refused rows and rows, and refused rows have th
   assert.deepEqual(campaign.columns, columns);
   assert.equal(campaign.tally.invalid, 1);
   assert.equal(campaign.tally.duplicate, 1);
-  const [, second] = await collect(ledger.readResults(id));
+  const [, second] = await collectRows(ledger.readResults(id));
   assert.deepEqual(second?.delivery, {
     row: 2,
     fate: 'invalid',

@@ -6,7 +6,7 @@ import {
   addressOf,
   batchOf,
   cellsOf,
-  collect,
+  collectRows,
   columns,
   deferralOf,
   deliveryOf,
@@ -24,7 +24,7 @@ test('a row comes with its line, cells, address, fate and deferrals', async (t) 
     assert.ok(batch);
     await ledger.settle([settlementOf(batch, [3], dueAt)]);
   }
-  const results = await collect(ledger.readResults(id));
+  const results = await collectRows(ledger.readResults(id));
   const none = { deferralCount: 0, lastDeferral: undefined };
   assert.deepEqual(results, [
     { row: 1, line: 2, cells: cellsOf(1), address: addressOf(1), delivery: deliveryOf(1), ...none },
@@ -63,7 +63,7 @@ test('rows of interleaved lanes, in several pages, come in the order of the list
           batches,
           refused.map((row) => refusedOf(row)),
         );
-        const results = await collect(ledger.readResults(id));
+        const results = await collectRows(ledger.readResults(id));
         assert.deepEqual(
           results.map((one) => one.row),
           Array.from({ length: rowCount }, (_, index) => index + 1),
@@ -101,15 +101,15 @@ test('rows that intake has read but not stored yet are left out', async (t) => {
   const ledger = await openFor(t);
   const { id } = await ledger.createCampaign({ name: 'spring', planDigest: '', createdAt: 0 });
   await ledger.storeIntake(id, { batches: [batchOf([2, 700])], refused: [], rows: 900, columns }, 0);
-  const rows = (await collect(ledger.readResults(id))).map((one) => one.row);
+  const rows = (await collectRows(ledger.readResults(id))).map((one) => one.row);
   assert.deepEqual(rows, [2, 700]);
 });
 
 test('a reader that goes away leaves the ledger usable', async (t) => {
   const ledger = await openFor(t);
   const { id } = await storeList(ledger, [[1, 2, 3]]);
-  for await (const one of ledger.readResults(id)) {
-    if (one.row === 2) break;
+  for await (const page of ledger.readResults(id)) {
+    if (page.some(({ row }) => row === 2)) break;
   }
   const [batch] = await ledger.claimDue(id, 0, 1);
   assert.ok(batch);
@@ -123,9 +123,9 @@ test('settling goes on between the pages of a read', async (t) => {
   const [batch] = await ledger.claimDue(id, 0, 1);
   assert.ok(batch);
   const finished: number[] = [];
-  for await (const one of ledger.readResults(id)) {
-    if (one.row === 1) await ledger.settle([settlementOf(batch)]);
-    if (one.delivery !== undefined) finished.push(one.row);
+  for await (const page of ledger.readResults(id)) {
+    if (page[0]?.row === 1) await ledger.settle([settlementOf(batch)]);
+    for (const one of page) if (one.delivery !== undefined) finished.push(one.row);
   }
   assert.equal(finished[0], 501, 'the first page was read before');
   assert.equal(finished.length, 700);
@@ -140,6 +140,6 @@ test('a long read gives the event loop a turn after every page', async (t) => {
     if (turns < 3) setImmediate(countTurn);
   };
   setImmediate(countTurn);
-  await collect(ledger.readResults(id));
+  await collectRows(ledger.readResults(id));
   assert.equal(turns, 3);
 });

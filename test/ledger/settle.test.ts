@@ -6,7 +6,7 @@ import type { Ledger, Settlement, StoredBatch } from '../../src/ledger/ledger.ts
 import { sumTally } from '../../src/mail/outcome.ts';
 import {
   batchOf,
-  collect,
+  collectRows,
   deferralOf,
   deliveryOf,
   openFor,
@@ -31,7 +31,7 @@ test('a settled batch is gone, its rows have their fates and the tally has them'
   const tally = (await ledger.findCampaign('spring'))?.tally;
   assert.equal(tally?.accepted, 2);
   assert.equal(tally.rejected, 1);
-  const results = await collect(ledger.readResults(id));
+  const results = await collectRows(ledger.readResults(id));
   assert.deepEqual(
     results.map((one) => one.delivery),
     deliveries,
@@ -150,7 +150,7 @@ async function settleAll(ledger: Ledger, patience: readonly (readonly number[])[
     assert.equal(sumTally(audit.tally) + audit.pendingRecipients, row);
   }
   await ledger.finishCampaign(id, 1);
-  const results = await collect(ledger.readResults(id));
+  const results = await collectRows(ledger.readResults(id));
   assert.deepEqual(
     results.map((one) => one.deferralCount),
     deferrals.slice(1),
