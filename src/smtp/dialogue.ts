@@ -3,7 +3,9 @@ import { unreachable } from '../base/invariant.ts';
 import type { OutcomeKind } from '../mail/outcome.ts';
 import { formatReply, type Reply } from '../mail/reply.ts';
 import { judgeFailure, judgeReply, type Failure, type Verdict } from '../mail/verdict.ts';
+import { Outbox } from './outbox.ts';
 import { ReplyMarks } from './reply_marks.ts';
+import { judgeUnanswered } from './unanswered.ts';
 
 /** One message to one recipient. Strings are ASCII and end in CRLF. */
 export interface Transaction {
@@ -39,7 +41,7 @@ export type SendingMode = 'off' | 'standard' | 'deep';
  *              with a lone dot (RFC 2920 §3.1), then settled
  *   deep       there is no data stage: after rcpt comes end, the reply to BDAT LAST; refused as in standard
  *
- * Sending and receiving are apart: `#output` is what is to be written, `#exchanges` what is to be answered, oldest
+ * Sending and receiving are apart: `#outbox` is what is to be written, `#exchanges` what is to be answered, oldest
  * first. What they may look like:
  *
  *   off        [ any ]
@@ -56,10 +58,10 @@ export type SendingMode = 'off' | 'standard' | 'deep';
  * in deep, where up to a window of replies is under way, nor what was said of the one before. Once `closing` is set
  * nothing more is begun; whatever is unanswered is settled by `close`.
  *
- * Octets are counted from the beginning of the session. What is still in `#output` was never sent:
+ * Octets are counted from the beginning of the session. What is still in `#outbox` was never sent:
  *
  *   MAIL…RCPT…DATA | content . | MAIL…
- *   ^ askedAt        ^ askedAt ^ endsAt      all before `#takenTo` is the socket's
+ *   ^ askedAt        ^ askedAt ^ endsAt      all that was taken is the socket's
  */
 interface Exchange<T extends Transaction> {
   readonly transaction: T;
@@ -80,8 +82,7 @@ interface Exchange<T extends Transaction> {
 export class Dialogue<T extends Transaction> {
   readonly #mode: SendingMode;
   #exchanges: Exchange<T>[] = [];
-  #output = '';
-  #takenTo = 0;
+  readonly #outbox = new Outbox();
   #settled: Settled<T>[] = [];
   /** In deep: settled, and told when the next MAIL has had its own reply, or when nothing is behind. */
   #unconfirmed: Settled<T>[] = [];
@@ -150,7 +151,7 @@ export class Dialogue<T extends Transaction> {
 
   /** Octets that wait to be taken. */
   get outputLength(): number {
-    return this.#output.length;
+    return this.#outbox.length;
   }
 
   /** 4yz and 5yz replies since a message was last accepted: servers count them, too, and lose patience. */
@@ -193,31 +194,27 @@ export class Dialogue<T extends Transaction> {
       open: false,
       follows,
       beganWith: awaiting,
-      askedAt: this.#end,
+      askedAt: this.#outbox.end,
       endsAt: Infinity,
     };
     this.#exchanges.push(exchange);
-    if (reset) this.#output += 'RSET\r\n';
+    if (reset) this.#outbox.put('RSET\r\n');
     const { mail, rcpt, content } = transaction;
-    if (deep) this.#output += `${mail}${rcpt}BDAT ${content.length} LAST\r\n${content}`;
-    else if (this.#mode === 'standard') this.#output += `${mail}${rcpt}DATA\r\n`;
-    else if (!reset) this.#output += mail;
-    if (deep) exchange.endsAt = this.#end - 1;
+    if (deep) this.#outbox.put(`${mail}${rcpt}BDAT ${content.length} LAST\r\n${content}`);
+    else if (this.#mode === 'standard') this.#outbox.put(`${mail}${rcpt}DATA\r\n`);
+    else if (!reset) this.#outbox.put(mail);
+    if (deep) exchange.endsAt = this.#outbox.end - 1;
   }
 
   /** Says goodbye; nothing is begun afterwards. Only while `idle`. */
   quit(): void {
     this.#quitting = true;
-    this.#output += 'QUIT\r\n';
+    this.#outbox.put('QUIT\r\n');
   }
 
   /** Takes what is to be written, at most so many octets; all ASCII. What is taken counts as sent. */
   takeOutput(mostOctets = Infinity): string {
-    const whole = this.#output;
-    const output = whole.length > mostOctets ? whole.slice(0, mostOctets) : whole;
-    this.#output = output === whole ? '' : whole.slice(mostOctets);
-    this.#takenTo += output.length;
-    return output;
+    return this.#outbox.take(mostOctets);
   }
 
   /** Takes what has been settled since the last call, in the order of `begin`. */
@@ -242,12 +239,22 @@ export class Dialogue<T extends Transaction> {
   /** The session is over: settles everything that is unanswered, each by how far it had come. */
   close(failure: Failure): void {
     this.#closing ??= failure;
-    this.#output = '';
+    this.#outbox.clear();
     this.#confirm();
-    for (const [position, exchange] of this.#exchanges.entries()) {
-      this.#settled.push(exchange.refusal ?? this.#judgeUnanswered(exchange, position, this.#closing));
-    }
+    for (const [position, exchange] of this.#exchanges.entries())
+      this.#settled.push(exchange.refusal ?? this.#settleUnanswered(exchange, position === 0, this.#closing));
     this.#exchanges = [];
+  }
+
+  #settleUnanswered(exchange: Exchange<T>, isHead: boolean, failure: Failure): Settled<T> {
+    const howFar = {
+      awaiting: exchange.awaiting,
+      hasEnded: this.#hasEnded(exchange),
+      isHead,
+      isLockStep: this.#mode === 'off',
+      dismissed: this.#dismissed,
+    };
+    return { transaction: exchange.transaction, ...judgeUnanswered(howFar, failure) };
   }
 
   #isOutOfStep({ awaiting }: Exchange<T>, reply: Reply): boolean {
@@ -284,23 +291,18 @@ export class Dialogue<T extends Transaction> {
     return { transaction, kind: 'inDoubt', verdict: judgeFailure('end', this.#closing) };
   }
 
-  /** How much has been written in all, taken or not. */
-  get #end(): number {
-    return this.#takenTo + this.#output.length;
-  }
-
   #wasAsked(exchange: Exchange<T>): boolean {
-    return this.#takenTo > exchange.askedAt;
+    return this.#outbox.hasTaken(exchange.askedAt);
   }
 
   /** The end of data may have been sent: without its reply nobody can know (RFC 1047). */
   #hasEnded(exchange: Exchange<T>): boolean {
-    return this.#takenTo > exchange.endsAt;
+    return this.#outbox.hasTaken(exchange.endsAt);
   }
 
   #ask(exchange: Exchange<T>, command: string): void {
-    exchange.askedAt = this.#end;
-    this.#output += command;
+    exchange.askedAt = this.#outbox.end;
+    this.#outbox.put(command);
   }
 
   #sayClosed(text: string): void {
@@ -409,24 +411,5 @@ export class Dialogue<T extends Transaction> {
     this.#distrust(`an answer to ${this.awaiting} that fits no rule: ${formatReply(reply)}`);
     const exchange = this.#exchanges[0];
     if (exchange !== undefined) exchange.refusal = undefined;
-  }
-
-  #judgeUnanswered(exchange: Exchange<T>, position: number, failure: Failure): Settled<T> {
-    const { transaction, awaiting } = exchange;
-    if (this.#hasEnded(exchange) && !this.#dismissed)
-      return { transaction, kind: 'inDoubt', verdict: judgeFailure('end', failure) };
-    // What broke while the content was on its way is known not to be in doubt.
-    const verdict = judgeFailure(awaiting === 'end' ? 'data' : awaiting, failure);
-    // RFC 5321 §3.8: as if 451 had come, for the one whose turn it was; what was pipelined behind it never began.
-    const reached = awaiting === 'rcpt' || awaiting === 'data' || awaiting === 'end';
-    const charged =
-      position === 0 && reached && !this.#dismissed && this.#isCharged(failure, awaiting === 'end');
-    return { transaction, kind: charged ? 'deferred' : 'unsent', verdict };
-  }
-
-  /** Silence in the middle of a group is what a relay with broken pipelining does (RFC 2920 §2), to anybody. */
-  #isCharged(failure: Failure, transferring: boolean): boolean {
-    if (failure.kind === 'timeout') return this.#mode === 'off' || transferring;
-    return failure.kind !== 'stopped';
   }
 }
