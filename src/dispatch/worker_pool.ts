@@ -1,6 +1,7 @@
 // The threads: the one place that knows piscina.
 import { threadId } from 'node:worker_threads';
 import { Piscina } from 'piscina';
+import { unpackOutcomes } from '../mail/packed_outcomes.ts';
 import { attachLimiter } from '../schedule/limiter.ts';
 import {
   controlLength,
@@ -9,6 +10,7 @@ import {
   gaugeSlot,
   type BatchReport,
   type BatchTask,
+  type PackedReport,
   type WorkerSetup,
 } from '../worker/contract.ts';
 
@@ -62,8 +64,8 @@ export function openWorkerPool(setup: Pick<WorkerSetup, 'relays' | 'threads' | '
     capacity: threads * batchesPerThread,
     run: async (task) => {
       try {
-        const report: BatchReport = await piscina.run(task, { name: 'runBatch' });
-        return report;
+        const report: PackedReport = await piscina.run(task, { name: 'runBatch' });
+        return { ...report, outcomes: unpackOutcomes(report.outcomes) };
       } catch (error) {
         // A thread that died inside the limiter would keep everybody else out of it.
         limiter.releaseDead(

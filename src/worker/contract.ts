@@ -1,6 +1,7 @@
 // What crosses the threads: setup, task, report. Plain data and shared memory only.
 import type { TransactionTimes } from '../mail/transaction_times.ts';
 import type { Outcome } from '../mail/outcome.ts';
+import type { PackedOutcomes } from '../mail/packed_outcomes.ts';
 import type { LimiterMemory } from '../schedule/limiter.ts';
 import type { HandshakeFailure } from '../smtp/handshake.ts';
 import type { RelayOptions } from '../smtp/relay.ts';
@@ -62,4 +63,9 @@ export interface BatchReport {
   readonly transactionTimes: TransactionTimes;
   /** Set when the batch came back because the relay was out of reach. */
   readonly relayFailure: HandshakeFailure | undefined;
+}
+
+/** A report as it crosses the threads. */
+export interface PackedReport extends Omit<BatchReport, 'outcomes'> {
+  readonly outcomes: PackedOutcomes;
 }

@@ -5,6 +5,7 @@ import { systemClock } from '../base/clock.ts';
 import { invariant } from '../base/invariant.ts';
 import { compileCampaign } from '../compose/compose.ts';
 import type { CampaignPlan } from '../mail/campaign.ts';
+import { packOutcomes } from '../mail/packed_outcomes.ts';
 import { judgeLocally, type Verdict } from '../mail/verdict.ts';
 import { attachLimiter } from '../schedule/limiter.ts';
 import { Pool } from '../smtp/pool.ts';
@@ -13,8 +14,8 @@ import {
   controlSlot,
   gaugeCount,
   gaugeSlot,
-  type BatchReport,
   type BatchTask,
+  type PackedReport,
   type WorkerSetup,
 } from './contract.ts';
 import { RelayWork, type CompiledCampaign, type RowTransaction } from './relay_work.ts';
@@ -41,11 +42,13 @@ const compiledKept = 100;
 let stopSeen = 0;
 
 /** Runs one batch. Resolves when every recipient has an outcome; rejects only on a bug of ours. */
-export function runBatch(task: BatchTask): Promise<BatchReport> {
+export function runBatch(task: BatchTask): Promise<PackedReport> {
   const lane = lanes[task.relay];
   invariant(lane !== undefined, `a batch for relay number ${task.relay}, which does not exist`);
   return new Promise((resolve) => {
-    const run = new BatchRun(task, resolve);
+    const run = new BatchRun(task, (report) =>
+      resolve({ ...report, outcomes: packOutcomes(report.outcomes) }),
+    );
     // A template that does not compile must fail the task here, not a socket's event later.
     compiledFor(run);
     if (Atomics.load(control, controlSlot.stop) !== 0) return run.giveBack(stopVerdict(), undefined);
