@@ -34,6 +34,8 @@ export class RelayHealth {
     const refused = report.outcomes.find((one) => one.kind === 'unsent' && one.verdict.scope === 'relay');
     // A session's trouble, such as a limit per session, is over with the session; unless nothing ever gets through.
     const stuck = answered === undefined && report.outcomes.some(wasSentBack);
+    // It takes messages, though in between it may refuse a session: it is there, and trying on is not pointless.
+    if (answered !== undefined) this.#proven = true;
     const recovered = answered !== undefined && refused === undefined ? this.#recover(answered) : undefined;
     if (refused !== undefined || stuck) this.#backOff(now);
     const failed = report.relayFailure?.verdict ?? refused?.verdict;
@@ -42,7 +44,6 @@ export class RelayHealth {
 
   #recover(answered: Outcome): Verdict | undefined {
     const hadFailed = this.#failures > 0;
-    this.#proven = true;
     this.#failures = 0;
     return hadFailed ? answered.verdict : undefined;
   }

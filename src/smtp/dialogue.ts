@@ -54,9 +54,14 @@ export type SendingMode = 'off' | 'standard' | 'deep';
  * RSET; a relay that kept the failed MAIL would take the next RCPT and BDAT under the wrong reverse-path.
  *
  * Replies answer exchanges in order, by count alone (RFC 2920 §3.1). Where a reply fits no rule, or answers what was not
- * asked yet, somebody has lost count: the session is poisoned, and what was said of the exchange at hand is not believed;
- * in deep, where up to a window of replies is under way, nor what was said of the one before. Once `closing` is set
- * nothing more is begun; whatever is unanswered is settled by `close`.
+ * asked yet, somebody has lost count: the session is poisoned, and neither what was said of the exchange at hand is believed,
+ * nor what was said of those before it that are not confirmed. What confirms is a reply that only one command can have, or
+ * that nothing is left that could answer for another:
+ *
+ *   standard   the 354 of the next one, or nothing on the wire behind it
+ *   deep       the next one's own reply to MAIL, or nothing on the wire behind it
+ *
+ * Once `closing` is set nothing more is begun; whatever is unanswered is settled by `close`.
  *
  * Octets are counted from the beginning of the session. What is still in `#outbox` was never sent:
  *
@@ -70,6 +75,8 @@ interface Exchange<T extends Transaction> {
   refusal: Settled<T> | undefined;
   /** MAIL was taken, so the relay holds an open transaction until end of data or RSET. */
   open: boolean;
+  /** In deep: only RSET is written so far, to see whether the relay is still there; the rest follows its reply. */
+  held: boolean;
   /** Begun while another was on the wire: it stands behind that one's commands in a group. */
   readonly follows: boolean;
   readonly beganWith: 'reset' | 'mail';
@@ -84,7 +91,7 @@ export class Dialogue<T extends Transaction> {
   #exchanges: Exchange<T>[] = [];
   readonly #outbox = new Outbox();
   #settled: Settled<T>[] = [];
-  /** In deep: settled, and told when the next MAIL has had its own reply, or when nothing is behind. */
+  /** Settled, and told once it is confirmed. */
   #unconfirmed: Settled<T>[] = [];
   #mustReset = false;
   #quitting = false;
@@ -149,6 +156,11 @@ export class Dialogue<T extends Transaction> {
     return !this.#followerAnswered && this.#exchanges.some((exchange) => exchange.follows);
   }
 
+  /** In deep: the relay's positive replies show which stage they are of, so that a lost count would be noticed in a window. */
+  get tellsStagesApart(): boolean {
+    return this.#marks.discern;
+  }
+
   /** Octets that wait to be taken. */
   get outputLength(): number {
     return this.#outbox.length;
@@ -174,17 +186,21 @@ export class Dialogue<T extends Transaction> {
       case 'standard':
         return waiting === 0 || (waiting === 1 && this.#exchanges[0]?.awaiting === 'end');
       case 'deep':
-        return waiting < this.#window;
+        return waiting < this.#window && this.#exchanges[0]?.held !== true;
       default:
         return unreachable(this.#mode);
     }
   }
 
-  /** Begins a transaction. Only while `hasRoom`. */
-  begin(transaction: T): void {
+  /**
+   * Begins a transaction. Only while `hasRoom`. `afterSilence`: nothing was heard of the relay for a while, and it may have closed
+   * the session: then deep sends no content before it has answered, lest a message that nobody took is in doubt.
+   */
+  begin(transaction: T, afterSilence = false): void {
     const deep = this.#mode === 'deep';
     const follows = this.#exchanges.length > 0;
-    const reset = this.#mustReset || (deep && follows);
+    const held = deep && afterSilence && !follows;
+    const reset = this.#mustReset || (deep && follows) || held;
     this.#mustReset = false;
     const awaiting = reset ? 'reset' : 'mail';
     const exchange: Exchange<T> = {
@@ -192,6 +208,7 @@ export class Dialogue<T extends Transaction> {
       awaiting,
       refusal: undefined,
       open: false,
+      held,
       follows,
       beganWith: awaiting,
       askedAt: this.#outbox.end,
@@ -199,17 +216,33 @@ export class Dialogue<T extends Transaction> {
     };
     this.#exchanges.push(exchange);
     if (reset) this.#outbox.put('RSET\r\n');
-    const { mail, rcpt, content } = transaction;
-    if (deep) this.#outbox.put(`${mail}${rcpt}BDAT ${content.length} LAST\r\n${content}`);
+    const { mail, rcpt } = transaction;
+    if (deep && !held) this.#putWhole(exchange);
     else if (this.#mode === 'standard') this.#outbox.put(`${mail}${rcpt}DATA\r\n`);
     else if (!reset) this.#outbox.put(mail);
-    if (deep) exchange.endsAt = this.#outbox.end - 1;
+  }
+
+  /** RFC 3030 §4.2: the content stands in the group, for its length is known. */
+  #putWhole(exchange: Exchange<T>): void {
+    const { mail, rcpt, content } = exchange.transaction;
+    this.#outbox.put(`${mail}${rcpt}BDAT ${content.length} LAST\r\n${content}`);
+    exchange.endsAt = this.#outbox.end - 1;
   }
 
   /** Says goodbye; nothing is begun afterwards. Only while `idle`. */
   quit(): void {
     this.#quitting = true;
     this.#outbox.put('QUIT\r\n');
+  }
+
+  /** The transactions whose end of data is among the next `mostOctets` to be taken: from then on they may be in doubt. */
+  endingWithin(mostOctets: number): T[] {
+    const ending: T[] = [];
+    for (const { refusal, endsAt, transaction } of this.#exchanges) {
+      // The lone dot of a refused one ends nothing.
+      if (refusal === undefined && this.#outbox.takesNext(endsAt, mostOctets)) ending.push(transaction);
+    }
+    return ending;
   }
 
   /** Takes what is to be written, at most so many octets; all ASCII. What is taken counts as sent. */
@@ -240,10 +273,25 @@ export class Dialogue<T extends Transaction> {
   close(failure: Failure): void {
     this.#closing ??= failure;
     this.#outbox.clear();
+    if (failure.kind === 'timeout') this.#doubtBeforeSilence();
     this.#confirm();
     for (const [position, exchange] of this.#exchanges.entries())
       this.#settled.push(exchange.refusal ?? this.#settleUnanswered(exchange, position === 0, this.#closing));
     this.#exchanges = [];
+  }
+
+  /**
+   * In standard, silence within a group may mean that one was settled with the next one's reply. Where the next one has had no
+   * reply at all, a relay has rather lost what stood behind the end of data (RFC 2920 §2), and its 2yz is believed: who has
+   * the message should not get it twice.
+   */
+  #doubtBeforeSilence(): void {
+    const next = this.#exchanges[0];
+    if (this.#mode !== 'standard' || next === undefined) return;
+    const isUntouched = next.awaiting === next.beganWith;
+    this.#unconfirmed = this.#unconfirmed.map((one) =>
+      isUntouched && one.kind === 'accepted' ? one : this.#doubt(one),
+    );
   }
 
   #settleUnanswered(exchange: Exchange<T>, isHead: boolean, failure: Failure): Settled<T> {
@@ -268,8 +316,11 @@ export class Dialogue<T extends Transaction> {
       this.#sayClosed(`the relay closed an idle session: ${said}`);
     else {
       this.#distrust(`a reply that nothing asked for: ${said}`);
-      // It may be the very one that the last of them was settled without.
-      if (this.#mode === 'deep') this.#settled = this.#settled.map((one) => this.#doubt(one));
+      // It may be the very one that the last of them was settled without; one that also says yes changes nothing.
+      const confirms = this.#mode !== 'deep' && reply.replyCode < 300;
+      this.#settled = this.#settled.map((one) =>
+        confirms && one.kind === 'accepted' ? one : this.#doubt(one),
+      );
     }
   }
 
@@ -318,10 +369,13 @@ export class Dialogue<T extends Transaction> {
         if (reply.replyCode >= 300) return reply.replyCode === 421 ? undefined : this.#poison(reply);
         exchange.awaiting = 'mail';
         if (this.#mode === 'off') this.#ask(exchange, exchange.transaction.mail);
+        else if (exchange.held) this.#release(exchange);
         return;
       case 'mail':
         return this.#receiveMail(exchange, reply);
       case 'rcpt':
+        if (this.#mode === 'standard' && exchange.follows && contradictsMail(exchange.open, reply))
+          return this.#poison(reply);
         if (reply.replyCode >= 300 && !this.#refuse(exchange, 'rcpt', reply)) return;
         exchange.awaiting = this.#mode === 'deep' ? 'end' : 'data';
         if (this.#mode === 'off') this.#ask(exchange, 'DATA\r\n');
@@ -335,11 +389,17 @@ export class Dialogue<T extends Transaction> {
     }
   }
 
+  #release(exchange: Exchange<T>): void {
+    exchange.held = false;
+    exchange.askedAt = this.#outbox.end;
+    this.#putWhole(exchange);
+  }
+
   #receiveMail(exchange: Exchange<T>, reply: Reply): void {
-    this.#confirm();
+    if (this.#mode === 'deep') this.#confirm();
     // A nested MAIL: the relay holds another one, and what follows may have gone out under its reverse-path.
     const followsOther = exchange.follows || exchange.beganWith === 'reset';
-    if (this.#mode === 'deep' && followsOther && reply.replyCode === 503) return this.#poison(reply);
+    if (this.#mode !== 'off' && followsOther && reply.replyCode === 503) return this.#poison(reply);
     if (reply.replyCode < 300) exchange.open = true;
     else if (!this.#refuse(exchange, 'mail', reply)) return;
     exchange.awaiting = 'rcpt';
@@ -348,6 +408,7 @@ export class Dialogue<T extends Transaction> {
 
   #receiveData(exchange: Exchange<T>, reply: Reply): void {
     if (reply.replyCode < 300) return this.#poison(reply);
+    if (reply.replyCode < 400) this.#confirm();
     if (reply.replyCode >= 400) {
       if (this.#refuse(exchange, 'data', reply)) this.#finish(exchange);
       return;
@@ -402,7 +463,7 @@ export class Dialogue<T extends Transaction> {
     this.#exchanges.shift();
     this.#followerAnswered ||= exchange.follows;
     if (exchange.refusal !== undefined) this.#unconfirmed.push(exchange.refusal);
-    if (this.#mode !== 'deep' || this.#exchanges.length === 0) this.#confirm();
+    if (this.#mode === 'off' || this.#exchanges.length === 0) this.#confirm();
     // Without RSET the next MAIL would be a nested one (503). In deep the next one brings its own.
     if (exchange.open && this.#exchanges.length === 0) this.#mustReset = true;
   }
@@ -412,4 +473,9 @@ export class Dialogue<T extends Transaction> {
     const exchange = this.#exchanges[0];
     if (exchange !== undefined) exchange.refusal = undefined;
   }
+}
+
+/** Whoever wants MAIL first though it was taken, or takes RCPT though it was not (RFC 5321 §4.1.4), answers another command. */
+function contradictsMail(mailTaken: boolean, { replyCode }: Reply): boolean {
+  return mailTaken ? replyCode === 503 : replyCode < 300;
 }

@@ -25,6 +25,11 @@ export class Outbox {
     return this.#takenTo > place;
   }
 
+  /** True when the octet at `place` waits and is among the next `mostOctets` to be taken. */
+  takesNext(place: number, mostOctets: number): boolean {
+    return place >= this.#takenTo && place < Math.min(this.#takenTo + mostOctets, this.end);
+  }
+
   put(text: string): void {
     this.#waiting += text;
   }

@@ -1,11 +1,13 @@
 // The pool: the sessions that one thread keeps to one relay, opened as there is work and no more than its share.
 import pLimit from 'p-limit';
+import { messageOf } from '../base/error.ts';
 import type { Random } from '../base/random.ts';
 import type { Failure } from '../mail/verdict.ts';
 import { ConnectionLimit } from './connection_limit.ts';
 import type { SendingMode, Settled, Transaction } from './dialogue.ts';
 import type { Extensions } from './extensions.ts';
 import { openSession, type HandshakeFailure } from './handshake.ts';
+import { maskSecrets, secretsOf } from './redact.ts';
 import type { RelayOptions } from './relay.ts';
 import { Session, type SessionOwner } from './session.ts';
 
@@ -24,6 +26,18 @@ export interface Work<T extends Transaction> {
   settle(settled: Settled<T>): void;
   /** No session is open and none could be opened: the relay is out of reach for now. */
   relayFailed(failure: HandshakeFailure): void;
+}
+
+/** Where it is written down, before they are sent, whose ends of data go out. */
+export interface WriteAhead<T extends Transaction> {
+  noteEnd(transaction: T): void;
+  /**
+   * Keeps what was noted. Returns undefined once that is done, or a promise of it. When it throws or rejects, nothing that was noted
+   * is sent.
+   */
+  commit(): Promise<void> | undefined;
+  /** A commit failed; every session has been ended. */
+  failed(error: unknown): void;
 }
 
 /** A transaction is not a wait: it has no `kind`. */
@@ -46,6 +60,9 @@ const firstReopenDelayMs = 500;
 const maxReopenDelayMs = 30_000;
 const sweepEveryMs = 1000;
 const handshakesAtOnce = 20;
+/** So long a relay may still count a session of ours that has ended, and so soon it is asked again. */
+const justLeftMs = 1000;
+const justLeftDelayMs = 20;
 /** With so few messages left a session's replacement may be opened. */
 const nearlySpent = 3;
 /** So long a relay that lost its place is asked less at once; it may have been a stall, and not what it always does. */
@@ -68,6 +85,9 @@ export class Pool<T extends Transaction> implements SessionOwner<T> {
   /** A relay that is asked for 200 sessions in one instant takes it for an attack. */
   readonly #handshakes = pLimit(handshakesAtOnce);
   #opening = 0;
+  /** The relay has opened a session to us: until then it is asked for one, for what refuses one refuses all (RFC 4954 §6). */
+  #wasOpened = false;
+  #leftAtMs = -Infinity;
   /** One of the sessions that were opened together was refused. */
   #wasRefused = false;
   #reopenDelayMs = 0;
@@ -82,9 +102,16 @@ export class Pool<T extends Transaction> implements SessionOwner<T> {
   #waitingSinceMs = 0;
   #permitWaitMs = 0;
   #closed = false;
+  readonly #writeAhead: WriteAhead<T> | undefined;
+  readonly #secrets: readonly string[];
+  /** Sessions that have something to write, in the order in which they said so. */
+  #writers = new Set<Session<T>>();
+  #isWriting = false;
 
   /** `share`: the sessions this thread may have of the relay's `maxConnections`. */
-  constructor(relay: RelayOptions, share: number, work: Work<T>, random: Random) {
+  constructor(relay: RelayOptions, share: number, work: Work<T>, random: Random, writeAhead?: WriteAhead<T>) {
+    this.#writeAhead = writeAhead;
+    this.#secrets = secretsOf(relay);
     this.#relay = relay;
     this.#limit = new ConnectionLimit(share);
     this.#work = work;
@@ -148,11 +175,68 @@ export class Pool<T extends Transaction> implements SessionOwner<T> {
 
   settle(session: Session<T>, settled: Settled<T>): void {
     if (session.proven) this.#reopenDelayMs = 0;
-    this.#work.settle(settled);
+    this.#work.settle(this.#withoutSecrets(settled));
+    // What came of it is kept in this turn, too, though nobody may have anything to write.
+    if (this.#writeAhead !== undefined) this.#writeSoon();
+  }
+
+  /** A relay may echo what it was sent, and replies go into results and logs. */
+  #withoutSecrets(settled: Settled<T>): Settled<T> {
+    if (settled.kind === 'accepted' || this.#secrets.length === 0) return settled;
+    const text = maskSecrets(settled.verdict.text, this.#secrets);
+    return { ...settled, verdict: { ...settled.verdict, text } };
+  }
+
+  ending(transaction: T): void {
+    this.#writeAhead?.noteEnd(transaction);
+  }
+
+  /** After the events of this turn, so that one commit serves all sessions that were answered in it. */
+  hasOutput(session: Session<T>): void {
+    this.#writers.add(session);
+    this.#writeSoon();
+  }
+
+  #writeSoon(): void {
+    if (this.#isWriting) return;
+    this.#isWriting = true;
+    setImmediate(() => this.#writeAll());
+  }
+
+  #writeAll(): void {
+    const writers = this.#writers;
+    this.#writers = new Set();
+    for (const session of writers) session.announce();
+    try {
+      const kept = this.#writeAhead?.commit();
+      if (kept === undefined) this.#writeOut(writers);
+      else
+        kept.then(
+          () => this.#writeOut(writers),
+          (error: unknown) => this.#stopWriting(error),
+        );
+    } catch (error) {
+      this.#stopWriting(error);
+    }
+  }
+
+  /** Sessions that said meanwhile that they have something are next. */
+  #writeOut(writers: ReadonlySet<Session<T>>): void {
+    this.#isWriting = false;
+    for (const session of writers) session.write();
+    if (this.#writers.size > 0) this.#writeSoon();
+  }
+
+  /** What is not written down is not sent. For good: `#isWriting` stays set. */
+  #stopWriting(error: unknown): void {
+    for (const session of this.#sessions)
+      session.abort({ kind: 'stopped', text: `the journal cannot be written: ${messageOf(error)}` });
+    this.#writeAhead?.failed(error);
   }
 
   closed(session: Session<T>, failure: Failure): void {
     this.#sessions.delete(session);
+    this.#leftAtMs = performance.now();
     this.#roundTripMs = Math.min(this.#roundTripMs, session.roundTripMs);
     if (this.#closed) return;
     if (session.lostItsPlace) this.#stepDown(session.mode);
@@ -177,8 +261,9 @@ export class Pool<T extends Transaction> implements SessionOwner<T> {
     // A session that is nearly spent still counts with the relay.
     const room = this.#limit.allowed(performance.now()) - this.#sessions.size - opening;
     const wanted = Math.min(room, this.#work.backlog - idle - opening);
-    // A relay that refused the last attempt is asked with one session first.
-    const allowed = this.#reopenDelayMs > 0 ? Math.min(wanted, 1 - this.#opening) : wanted;
+    // A relay that refused the last attempt, or that we have not met, is asked with one session first.
+    const asksFirst = this.#reopenDelayMs > 0 || !this.#wasOpened;
+    const allowed = asksFirst ? Math.min(wanted, 1 - this.#opening) : wanted;
     for (let count = 0; count < allowed; count += 1) {
       this.#opening += 1;
       void this.#handshakes(() => this.#open());
@@ -203,6 +288,7 @@ export class Pool<T extends Transaction> implements SessionOwner<T> {
       performance.now(),
     );
     this.#sessions.add(session);
+    this.#wasOpened = true;
     this.#noteRefusal();
     session.pump();
     this.#openAsNeeded();
@@ -210,10 +296,18 @@ export class Pool<T extends Transaction> implements SessionOwner<T> {
 
   #noteFailure(failure: HandshakeFailure): void {
     if (this.#closed) return;
+    if (this.#sessions.size === 0 && this.#wasJustLeft(failure)) return this.#reopenAfter(justLeftDelayMs);
     this.#backOff();
     this.#wasRefused ||= failure.verdict.replyCode !== 0;
     this.#noteRefusal();
     if (this.#sessions.size === 0 && this.#opening === 0) this.#work.relayFailed(failure);
+  }
+
+  /** The last session has just ended, and the relay may still count it; a second refusal is meant. */
+  #wasJustLeft({ verdict }: HandshakeFailure): boolean {
+    const isFresh = verdict.category === 'rate-limited' && performance.now() - this.#leftAtMs < justLeftMs;
+    this.#leftAtMs = -Infinity;
+    return isFresh;
   }
 
   /** While others are open, the relay is there, and by its reply wants fewer of us; a refusal may come before they are. */
@@ -227,8 +321,11 @@ export class Pool<T extends Transaction> implements SessionOwner<T> {
     if (this.#reopenTimer !== undefined) return;
     this.#reopenDelayMs = Math.min(Math.max(this.#reopenDelayMs * 2, firstReopenDelayMs), maxReopenDelayMs);
     // Jitter of a quarter, so that threads do not knock together.
-    const delayMs = this.#reopenDelayMs * (0.75 + this.#random() / 2);
-    this.#reopenTimer = setTimeout(() => {
+    this.#reopenAfter(this.#reopenDelayMs * (0.75 + this.#random() / 2));
+  }
+
+  #reopenAfter(delayMs: number): void {
+    this.#reopenTimer ??= setTimeout(() => {
       this.#reopenTimer = undefined;
       this.#openAsNeeded();
     }, delayMs);

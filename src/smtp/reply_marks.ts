@@ -18,6 +18,12 @@ export class ReplyMarks {
     end: undefined,
   };
 
+  /** True where neighbours on the wire look different: until then, and with a relay that answers all alike, nothing would show. */
+  get discern(): boolean {
+    const { mail, rcpt, end } = this.#marks;
+    return mail !== undefined && end !== undefined && mail !== rcpt && rcpt !== end;
+  }
+
   /** Takes a positive reply; false where it looks like another stage's, and this stage's looked otherwise. */
   fits(stage: Marked, reply: Reply): boolean {
     const mark = reply.enhancedStatus ?? reply.text;

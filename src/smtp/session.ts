@@ -24,6 +24,10 @@ export interface SessionOwner<T extends Transaction> {
   /** The next transaction that may be begun now, or undefined. Called only while there is room. */
   next(session: Session<T>): T | undefined;
   settle(session: Session<T>, settled: Settled<T>): void;
+  /** The session has something to write: asks to be told `announce`, and then `write`, soon. */
+  hasOutput(session: Session<T>): void;
+  /** The end of this one's data is in the next `write`. */
+  ending(transaction: T): void;
   /** The socket is gone; everything has been settled before. */
   closed(session: Session<T>, failure: Failure): void;
 }
@@ -34,6 +38,8 @@ const quitTimeoutMs = 2000;
 const groupTimeoutMs = 60_000;
 /** Postfix answers slowly from the tenth error in a row on, and with 421 from the twentieth; a refusal costs two. */
 const errorsBeforeRotation = 8;
+/** A relay that has not been heard for longer may be gone, unnoticed, when something is begun. */
+const silenceMs = 1000;
 /** Above this much that waits to be written nothing more is begun. */
 const maxUnsentBytes = 1_048_576;
 /** What the socket is given at once; what comes after it was not sent when the session breaks. */
@@ -57,6 +63,9 @@ export class Session<T extends Transaction> {
   #over = false;
   #deadlineAt: number;
   #askedAt = 0;
+  #heardAt: number;
+  /** Octets that the next write may send. */
+  #announced = 0;
   #roundTripMs = Infinity;
 
   constructor(
@@ -73,6 +82,7 @@ export class Session<T extends Transaction> {
     this.#dialogue = new Dialogue(options.mode);
     this.#window = new Window(options.inFlight);
     this.#deadlineAt = now + options.idleTimeoutMs;
+    this.#heardAt = now;
     socket.on('data', (chunk: Buffer) => this.#receive(chunk));
     socket.on('error', (error) =>
       this.#end({ kind: 'closed', text: `the connection broke: ${error.message}` }),
@@ -132,7 +142,29 @@ export class Session<T extends Transaction> {
       this.#begin(transaction);
     }
     if (this.#dialogue.idle && this.remaining <= 0) this.#quit();
-    this.#write();
+    if (this.#canWrite) this.#owner.hasOutput(this);
+  }
+
+  /** Names the transactions whose end of data the next `write` will send. */
+  announce(): void {
+    if (!this.#canWrite) return;
+    this.#announced = Math.min(this.#dialogue.outputLength, maxWriteBytes);
+    for (const transaction of this.#dialogue.endingWithin(this.#announced)) this.#owner.ending(transaction);
+  }
+
+  /**
+   * Writes what has been announced, and no more: there may be more by now. Gives the socket nothing while it still holds
+   * something: so what is not taken from the dialogue was not sent.
+   */
+  write(): void {
+    if (!this.#canWrite || this.#announced === 0) return;
+    // Per command, not per write: transactions that queue up behind one that is not answered buy it no time.
+    const { asking } = this.#dialogue;
+    // ASCII only, so latin1 is a copy without a scan.
+    this.#socket.write(this.#dialogue.takeOutput(this.#announced), 'latin1', this.#written);
+    this.#announced = 0;
+    if (asking) this.#extendDeadline();
+    if (this.#canWrite) this.#owner.hasOutput(this);
   }
 
   /** Takes nothing more; says QUIT once everything is answered. */
@@ -158,13 +190,14 @@ export class Session<T extends Transaction> {
 
   #begin(transaction: T): void {
     this.#begun += 1;
-    const wasIdle = this.#dialogue.idle;
-    this.#dialogue.begin(transaction);
-    if (this.#options.mode === 'deep') this.#writtenAt.push(performance.now());
-    if (wasIdle) this.#askedAt = performance.now();
+    const now = performance.now();
+    if (this.#dialogue.idle) this.#askedAt = now;
+    this.#dialogue.begin(transaction, now - this.#heardAt > silenceMs);
+    if (this.#options.mode === 'deep') this.#writtenAt.push(now);
   }
 
   #receive(chunk: Buffer): void {
+    this.#heardAt = performance.now();
     const replies: Reply[] = [];
     const problem = this.#parser.feed(chunk, replies);
     if (replies.length > 0) this.#measureRoundTrip();
@@ -197,7 +230,8 @@ export class Session<T extends Transaction> {
     const writtenAt = this.#writtenAt.shift();
     if (writtenAt === undefined) return;
     this.#window.note(performance.now() - writtenAt, isFull);
-    this.#dialogue.setWindow(this.#window.size);
+    // A relay that answers all stages alike gets one transaction at a time: no lost count would show in a window.
+    this.#dialogue.setWindow(this.#dialogue.tellsStagesApart ? this.#window.size : 1);
   }
 
   #quit(): void {
@@ -206,15 +240,8 @@ export class Session<T extends Transaction> {
     this.#dialogue.quit();
   }
 
-  /** Gives the socket nothing while it still holds something: so what is not taken from the dialogue was not sent. */
-  #write(): void {
-    while (this.#dialogue.outputLength > 0 && this.#socket.writableLength === 0) {
-      // Per command, not per write: transactions that queue up behind one that is not answered buy it no time.
-      const { asking } = this.#dialogue;
-      // ASCII only, so latin1 is a copy without a scan.
-      this.#socket.write(this.#dialogue.takeOutput(maxWriteBytes), 'latin1', this.#written);
-      if (asking) this.#extendDeadline();
-    }
+  get #canWrite(): boolean {
+    return !this.#over && this.#dialogue.outputLength > 0 && this.#socket.writableLength === 0;
   }
 
   /** Errors come again as events. */
@@ -245,8 +272,22 @@ export class Session<T extends Transaction> {
       // Without DATA's 354 between them the replies of deep have nothing that shows in time that they are out of step.
       (failure.kind === 'garbled' && (this.#dialogue.insideGroup || this.mode === 'deep'));
     this.#dialogue.close(failure);
-    this.#socket.destroy();
     this.#settle();
-    this.#owner.closed(this, failure);
+    this.#leave(failure);
+  }
+
+  /** After QUIT the relay counts us among its sessions until it has closed: nobody may take our place before. */
+  #leave(failure: Failure): void {
+    const socket = this.#socket;
+    if (!this.#quitting || failure.kind !== 'closed' || socket.destroyed) {
+      socket.destroy();
+      return this.#owner.closed(this, failure);
+    }
+    const timer = setTimeout(() => socket.destroy(), quitTimeoutMs);
+    socket.once('close', () => {
+      clearTimeout(timer);
+      this.#owner.closed(this, failure);
+    });
+    socket.end();
   }
 }

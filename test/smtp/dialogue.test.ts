@@ -342,6 +342,7 @@ test('accepted is said only where 2yz answered this message’s own end of data'
       const taken: string[] = [];
       const accepted: string[] = [];
       let begun = 0;
+      let mailTaken = false;
       const flush = (): void => {
         while (dialogue.hasRoom) dialogue.begin(transaction(String(begun++)));
         for (const line of dialogue.takeOutput().split('\r\n')) {
@@ -354,20 +355,27 @@ test('accepted is said only where 2yz answered this message’s own end of data'
       for (const one of codes) {
         const command = outstanding.shift();
         if (command === undefined || dialogue.closing !== undefined) break;
-        const reply =
-          command === 'RSET' || command === 'dot'
-            ? 250
-            : command !== 'DATA' && one === 354
+        const reply: number =
+          command.startsWith('RCPT') && !mailTaken
+            ? 503
+            : command === 'RSET' || command === 'dot'
               ? 250
-              : command === 'DATA' && one === 250
-                ? 354
-                : one;
+              : command !== 'DATA' && one === 354
+                ? 250
+                : command === 'DATA' && one === 250
+                  ? 354
+                  : one;
+        if (command.startsWith('MAIL')) mailTaken = reply === 250;
         if (command.startsWith('content') && reply === 250) taken.push(command.slice(8));
         dialogue.receive(makeReply(reply, 'text'));
         for (const each of dialogue.takeSettled())
           if (each.kind === 'accepted') accepted.push(each.transaction.name);
         flush();
       }
+      // What was not confirmed yet is told now.
+      dialogue.close({ kind: 'closed', text: 'the end' });
+      for (const each of dialogue.takeSettled())
+        if (each.kind === 'accepted') accepted.push(each.transaction.name);
       assert.deepEqual(accepted, taken);
     }),
   );

@@ -57,7 +57,8 @@ describe('groups', { concurrency: true }, () => {
     // RCPT's reply comes after DATA's 354.
     const { work, send, taken } = await open(context, 'standard', ['rcpt r2@ first: swap']);
     await send(1, 2, 3);
-    assert.equal(work.outcomes(), '1 accepted, 2 deferred, 3 accepted');
+    // The reply to the end of 1 may have been the one to the MAIL of 2, for all that shows.
+    assert.equal(work.outcomes(), '1 inDoubt, 2 deferred, 3 accepted');
     assert.deepEqual(taken(), ['r1', 'r3']);
   });
 

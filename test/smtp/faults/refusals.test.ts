@@ -131,7 +131,8 @@ test('F25: DATA answered with 2yz ends the session before any content', () => {
   for (const mode of ['off', 'standard'] as const) {
     for (const reply of ['250 ok', '200 hm']) {
       const duelled = sendFour(mode, [`data r2@: garbage ${reply}\\r\\n`]);
-      assert.equal(outcomesOf(duelled), '1 accepted, 2 deferred');
+      // Whoever answers DATA with 2yz has lost count, and nobody knows since when.
+      assert.equal(outcomesOf(duelled), `1 ${mode === 'off' ? 'accepted' : 'inDoubt'}, 2 deferred`);
       assert.equal(duelled.failure?.kind, 'garbled');
       assert.ok(!duelled.wire.includes('Subject: 2'));
     }

@@ -1,7 +1,10 @@
 // Sockets that close, break, stall or hang, with a message on its way or none.
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { modes, openBed, openSandbox } from './bench.ts';
+import { setTimeout as delay } from 'node:timers/promises';
+import { parseFault } from '../../../src/sandbox/fault_text.ts';
+import { startSandbox } from '../../../src/sandbox/sandbox.ts';
+import { modes, openBed, openSandbox, until } from './bench.ts';
 import { numbered } from './duel.ts';
 import { greeted, startRawRelay, type Step } from './raw_relay.ts';
 
@@ -205,4 +208,102 @@ describe('sockets', { concurrency: true }, () => {
       }),
     );
   });
+});
+
+test('F33: in deep, content is sent after a silence only once the relay has shown that it is still there', async (context) => {
+  const takes: readonly Step[] = [/hello\r\n/, '250 2.1.0 ok\r\n250 2.1.5 ok\r\n250 2.0.0 taken\r\n'];
+  const relay = await startRawRelay(
+    context,
+    [...greeted, ...takes, /RSET\r\n/, 'reset'],
+    [...greeted, ...takes, ...takes],
+  );
+  const { work, send } = openBed(context, relay.port, { pipelining: 'deep' });
+  await send(1);
+  await delay(1100);
+  await send(2);
+  assert.equal(work.outcomes(), '1 accepted, 2 unsent');
+  assert.doesNotMatch(relay.received[0] ?? '', /Subject: 2/);
+});
+
+test('F11: TLS that breaks off in the middle of a session is judged by how far the message had come', async (context) => {
+  for (const [fault, kind] of [
+    ['rcpt r2@ first: drop', 'deferred'],
+    ['end r2@ first: drop-after-taken', 'inDoubt'],
+  ] as const) {
+    const sandbox = await startSandbox({ tls: 'implicit', keep: 'messages', faults: [parseFault(fault)] });
+    const ca = sandbox.certificate;
+    const tls = { rejectUnauthorized: true, ca };
+    const bed = openBed(context, sandbox.port, {
+      host: 'localhost',
+      security: 'tls',
+      tls,
+      pipelining: 'standard',
+    });
+    context.after(() => sandbox.close());
+    await bed.send(1, 2);
+    await bed.send(3);
+    const kinds = bed.work.settled.map((one) => [one.transaction.number, one.kind]);
+    assert.deepEqual(kinds, [
+      [1, 'accepted'],
+      [2, kind],
+      [3, 'accepted'],
+    ]);
+    assert.ok(sandbox.messages().every((message) => message.tls));
+  }
+});
+
+test('F12: credentials that a relay refuses are tried once, however many sessions are wanted', async (context) => {
+  const auth = { user: 'shop', pass: 'right' };
+  const sandbox = await startSandbox({ tls: 'implicit', auth });
+  context.after(() => sandbox.close());
+  const tls = { rejectUnauthorized: true, ca: sandbox.certificate };
+  const more = { host: 'localhost', security: 'tls', tls, auth: { ...auth, pass: 'wrong' } } as const;
+  const { work, pool } = openBed(context, sandbox.port, more, 50);
+  work.add(Array.from({ length: 1000 }, (_, index) => numbered(index + 1)));
+  pool.wake();
+  await until(() => work.failures.length > 0);
+  assert.equal(sandbox.stats().connections, 1);
+});
+
+test('F15: what a relay echoes of our credentials is in no outcome', async (context) => {
+  const auth = { user: 'shop', pass: 'canary-of-the-mine' };
+  const token = Buffer.from(`\0${auth.user}\0${auth.pass}`).toString('base64');
+  const faults = [parseFault(`rcpt: 550 5.7.1 you said AUTH PLAIN ${token} and ${auth.pass}`)];
+  const sandbox = await startSandbox({ tls: 'implicit', auth, faults });
+  context.after(() => sandbox.close());
+  const tls = { rejectUnauthorized: true, ca: sandbox.certificate };
+  const { work, send } = openBed(context, sandbox.port, { host: 'localhost', security: 'tls', tls, auth });
+  await send(1);
+  assert.equal(work.settled[0]?.verdict.text, '550 5.7.1 you said AUTH PLAIN *** and ***');
+});
+
+test('F40: a session that we end ourselves is not what makes its successor one too many', async (context) => {
+  for (const mode of modes) {
+    const faults = ['connect over 1 sessions: 421 4.7.0 too many connections'];
+    const { work, send, sandbox } = await openSandbox(context, mode, faults, {}, { maxMessages: 5 });
+    await send(...Array.from({ length: 60 }, (_, index) => index + 1));
+    assert.deepEqual(work.failures, [], mode);
+    assert.ok(work.settled.every(({ kind }) => kind === 'accepted'));
+    assert.ok(sandbox.stats().connections >= 12);
+  }
+});
+
+test('F51: of a name with a dead and a live address, the live one is used', async (context) => {
+  const sandbox = await startSandbox({ host: '127.0.0.1' });
+  context.after(() => sandbox.close());
+  // Most systems give localhost two addresses; nothing listens on [::1].
+  const { work, send } = openBed(context, sandbox.port, { host: 'localhost' });
+  await send(1);
+  assert.equal(work.outcomes(), '1 accepted');
+});
+
+test('F52: a clock that jumps ends no session and no wait', async (context) => {
+  const { work, send, pool } = await openSandbox(context, 'standard', []);
+  await send(1);
+  context.mock.timers.enable({ apis: ['Date'], now: Date.now() + 86_400_000 });
+  await send(2);
+  context.mock.timers.setTime(0);
+  await send(3);
+  assert.equal(work.outcomes(), '1 accepted, 2 accepted, 3 accepted');
+  assert.equal(pool.counts.open, 1);
 });
