@@ -5,7 +5,7 @@ import { formatReply, type Reply } from '../mail/reply.ts';
 import { judgeFailure, judgeReply, type Failure, type Verdict } from '../mail/verdict.ts';
 import { ReplyMarks } from './reply_marks.ts';
 
-/** One message to one recipient. Strings are ASCII and end in CRLF. */
+/** One message to one recipient. Strings are octets (mail/octets.ts) and end in CRLF. */
 export interface Transaction {
   /** "MAIL FROM:<…> SIZE=…\r\n" */
   readonly mail: string;
@@ -211,7 +211,7 @@ export class Dialogue<T extends Transaction> {
     this.#output += 'QUIT\r\n';
   }
 
-  /** Takes what is to be written, at most so many octets; all ASCII. What is taken counts as sent. */
+  /** Takes what is to be written, at most so many octets, one a character. What is taken counts as sent. */
   takeOutput(mostOctets = Infinity): string {
     const whole = this.#output;
     const output = whole.length > mostOctets ? whole.slice(0, mostOctets) : whole;

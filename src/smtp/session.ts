@@ -211,7 +211,7 @@ export class Session<T extends Transaction> {
     while (this.#dialogue.outputLength > 0 && this.#socket.writableLength === 0) {
       // Per command, not per write: transactions that queue up behind one that is not answered buy it no time.
       const { asking } = this.#dialogue;
-      // ASCII only, so latin1 is a copy without a scan.
+      // One character an octet (mail/octets.ts), so lengths are what goes over the wire, and latin1 is a copy without a scan.
       this.#socket.write(this.#dialogue.takeOutput(maxWriteBytes), 'latin1', this.#written);
       if (asking) this.#extendDeadline();
     }

@@ -88,7 +88,13 @@ async function countTogether(context: TestContext, messages: number): Promise<nu
     },
     closed: () => done.reject(new Error('the session ended')),
   };
-  new Session(socket, parseExtensions(['PIPELINING', 'CHUNKING']), options, owner, performance.now()).pump();
+  new Session(
+    socket,
+    parseExtensions(['PIPELINING', 'CHUNKING'], false),
+    options,
+    owner,
+    performance.now(),
+  ).pump();
   await done.promise;
   return together;
 }
