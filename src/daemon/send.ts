@@ -337,6 +337,9 @@ async function findOrCreateCampaign(
   const known = await ledger.findCampaign(name);
   if (known === undefined) return ledger.createCampaign({ name, planDigest, createdAt: systemClock.now() });
   if (known.planDigest === planDigest) return known;
+  // It was refused before anything of it was stored, and has been corrected.
+  const replanned = await ledger.replanCampaign(known.id, planDigest);
+  if (replanned.planDigest === planDigest) return replanned;
   throw new PosthasteError({
     code: 'ERR_CAMPAIGN_CHANGED',
     message: `campaign "${name}" was begun with another template`,
