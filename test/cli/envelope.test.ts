@@ -157,12 +157,12 @@ test('without SMTPUTF8, or without 8BITMIME beside it, such a row is rejected wi
   }
 });
 
-test('a From for SMTPUTF8 is no recipient’s fault: a relay without it is refused before anything is sent', async (context) => {
-  const from = (sandbox: Sandbox): Run => ({ sandbox, keys: 'sender: jörg@example.com\n' });
+test('a Sender for SMTPUTF8 is no recipient’s fault: a relay without it is refused before anything is sent', async (context) => {
+  const keys = 'sender: jörg@example.com\n';
   const good = await openRelay(context);
-  assert.equal(summaryIn((await send(context, from(good))).ended).accepted, 20);
+  assert.equal(summaryIn((await send(context, { sandbox: good, keys })).ended).accepted, 20);
   const bad = await openRelay(context, { extensions: parseExtensions('-SMTPUTF8') });
-  const { ended } = await send(context, from(bad));
+  const { ended } = await send(context, { sandbox: bad, keys });
   assert.deepEqual([ended.code, /ERR_RELAY_LACKS_EXTENSION/.test(ended.stdout)], [69, true], ended.stdout);
   assert.equal(bad.stats().taken, 0);
 });

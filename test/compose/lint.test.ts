@@ -111,9 +111,11 @@ for (const [what, campaign, known, findings] of table) {
   });
 }
 
+function found(message: string): string[] {
+  return lintMessage(message, facts).map(({ code, text }) => `${code} ${text.split(' ')[0]}`);
+}
+
 test('a message without Date, From or Message-ID, or with two of one, is refused', () => {
-  const found = (message: string) =>
-    lintMessage(message, facts).map(({ code, text }) => `${code} ${text.split(' ')[0]}`);
   assert.deepEqual(found('Subject: x\r\nsubject:\r\n y\r\n\r\nDate: in the body\r\n').slice(0, 4), [
     'duplicate-field Subject',
     'missing-field Date',

@@ -10,6 +10,7 @@ import {
   formatRcpt,
   makeEnvelope,
   type EnvelopeOffer,
+  type Lack,
 } from '../../src/mail/envelope.ts';
 import { messageIdPrefix } from '../../src/mail/message_id.ts';
 import { parseVerp } from '../../src/mail/verp.ts';
@@ -116,7 +117,7 @@ const lacks: readonly (readonly [
   what: string,
   campaign: Partial<Campaign>,
   offer: EnvelopeOffer,
-  lack: unknown,
+  lack: Lack | undefined,
 ])[] = [
   ['REQUIRETLS offered', { requireTls: true }, all, undefined],
   ['REQUIRETLS not offered', { requireTls: true }, { ...all, requireTls: false }, 'requireTls'],
