@@ -21,7 +21,7 @@ function makePlan(): CampaignPlan {
   const campaign: Campaign = {
     name: 'bench',
     from: { name: 'Shop', address: 'hello@mail.example.com' },
-    replyTo: { name: '', address: 'help@example.com' },
+    replyTo: source('help@example.com'),
     reversePath: 'bounce@mail.example.com',
     subject: source("{{ first_name | default: 'Hello' }}, spring is here"),
     text: source(makeText()),
@@ -29,7 +29,7 @@ function makePlan(): CampaignPlan {
       `<html><body><p>${makeText().replaceAll('\n\n', '</p>\n<p>').trimEnd()}</p></body></html>\n`,
     ),
     attachments: [],
-    headers: [['List-Unsubscribe', '<https://example.com/unsubscribe>']],
+    headers: [['List-Unsubscribe', source('<https://example.com/unsubscribe>')]],
   };
   return { id: 1, campaign, columns };
 }
@@ -79,7 +79,7 @@ function appendNothing({ source: text }: Campaign['subject']): Campaign['subject
 function makeTheirs(campaign: Campaign, recipient: Recipient): () => Promise<Buffer> {
   const options = {
     from: { ...campaign.from },
-    replyTo: { name: '', address: campaign.replyTo?.address ?? '' },
+    replyTo: { name: '', address: campaign.replyTo?.source ?? '' },
     to: recipient.address,
     subject: render(campaign.subject.source.replace(" | default: 'Hello'", ''), recipient),
     text: render(campaign.text?.source ?? '', recipient),

@@ -75,7 +75,11 @@ async function takeOnce(path: string): Promise<IntakeResult> {
   const directory = await mkdtemp(join(folder, 'state-'));
   const ledger = await openLedger({ directory });
   const campaign = await ledger.createCampaign({ name: 'bench', planDigest: '', createdAt: 0 });
-  const sink = new LedgerSink(ledger, campaign, systemClock, { begin: () => {}, stored: () => {} });
+  const sink = new LedgerSink(ledger, campaign, systemClock, {
+    begin: () => {},
+    batch: () => {},
+    stored: () => {},
+  });
   const result = await takeIn(await openSource(path), options, sink);
   const pending = await ledger.pending(campaign.id);
   invariant(pending.recipients === result.recipients, 'every recipient is pending in the ledger');

@@ -149,6 +149,7 @@ text: |
 
   Yours, Posthaste
 html: { file: letter.html }
+unsubscribe: { url: "https://example.com/unsubscribe?who={{ email }}" }
 list: { address: email }
 retry: { first: 1s, factor: 2, max: 1m, giveUpAfter: 1h }
 `;

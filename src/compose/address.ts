@@ -1,26 +1,36 @@
-// The recipient's address as the value of a To field (RFC 5322 §3.4).
+// An address as it stands in a header field (RFC 5322 §3.4, with UTF-8 where RFC 6532 §3.2 adds it).
+import { toOctets } from '../mail/octets.ts';
 
-/** A To field's value, or why there is none. */
-type AddressField =
-  | { readonly kind: 'field'; readonly value: string }
+/** An address ready for a header, or why there is none. */
+export type WrittenAddress =
+  | {
+      readonly kind: 'address';
+      /** Octets (octets.ts), without angle brackets. */
+      readonly octets: string;
+      /** Whether it may stand without angle brackets. */
+      readonly isPlain: boolean;
+      /** Whether only SMTPUTF8 can carry it. */
+      readonly isUtf8: boolean;
+    }
   | { readonly kind: 'invalid'; readonly reason: string };
 
 /** An addr-spec whose local part is a quoted-string, or whose domain is a literal. No alternative overlaps another. */
 const unusualAddress =
   /^(?:"(?:[^"\\]|\\.)*"|[^\s"(),:;<>@[\\\]]+)@(?:[^\s"(),:;<>@[\\\]]+|\[[^\s<>[\\\]]*\])$/;
 
-/** Formats an address that intake has validated; what could still be read as something else is refused. */
-export function formatTo(address: string): AddressField {
+/** Writes an address that intake has validated; what could still be read as something else is refused. */
+export function writeAddress(address: string): WrittenAddress {
   let isPlain = true;
+  let isUtf8 = false;
   for (let at = 0; at < address.length; at++) {
     const code = address.charCodeAt(at);
-    if (code > 127) return { kind: 'invalid', reason: 'address needs SMTPUTF8, which is not supported yet' };
-    if (code < 33 || code === 127 || isSpecial(code)) isPlain = false;
+    if (code > 127) isUtf8 = true;
+    else if (code < 33 || code === 127 || isSpecial(code)) isPlain = false;
   }
-  if (isPlain) return { kind: 'field', value: address };
-  if (/\p{Cc}/u.test(address) || !unusualAddress.test(address))
+  if (isPlain && !isUtf8) return { kind: 'address', octets: address, isPlain, isUtf8 };
+  if (/[\p{Cc}\p{Cs}\u2028\u2029]/u.test(address) || !unusualAddress.test(address))
     return { kind: 'invalid', reason: 'address cannot be written in a header: expected local@domain' };
-  return { kind: 'field', value: `<${address}>` };
+  return { kind: 'address', octets: toOctets(address), isPlain, isUtf8 };
 }
 
 /** RFC 5322 §3.2.3 specials without "." and "@": " ( ) , : ; < > [ \ ] */

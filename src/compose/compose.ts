@@ -4,10 +4,10 @@ import { unreachable } from '../base/invariant.ts';
 import type { Campaign, CampaignPlan } from '../mail/campaign.ts';
 import { messageIdOf, messageIdPrefix } from '../mail/message_id.ts';
 import type { Recipient } from '../mail/recipient.ts';
-import { formatTo } from './address.ts';
 import { isBlank, printCell, RenderFailure } from './cell.ts';
 import { nameColumns, type ColumnNames } from './columns.ts';
 import { formatDate } from './date.ts';
+import { compileFields, writeOwnFields, writeTo, type Fields } from './fields.ts';
 import { formatField } from './header.ts';
 import {
   appendEnd,
@@ -20,15 +20,22 @@ import {
 } from './quoted_printable.ts';
 import { buildSkeleton, type SkeletonPart } from './skeleton.ts';
 import { makeScope, parseTemplate, renderLiquid, type Piece, type Place, type Scope } from './template.ts';
+import type { Print } from './url_template.ts';
 
 /**
  * A message, or why this recipient gets none.
  *
- * `message` is ready for DATA and BDAT alike: US-ASCII, every line ends in CRLF, none begins with ".", none has
- * more than 998 characters and none of a body more than 76. `messageId` is without angle brackets.
+ * `message` is ready for DATA and BDAT alike: octets (mail/octets.ts), every line ends in CRLF, none begins with ".", none
+ * has more than 998 characters and none of a body more than 76. It is US-ASCII, but for addresses in header fields where
+ * `isUtf8` says that only SMTPUTF8 can carry it. `messageId` is without angle brackets.
  */
 export type Composed =
-  | { readonly kind: 'message'; readonly message: string; readonly messageId: string }
+  | {
+      readonly kind: 'message';
+      readonly message: string;
+      readonly messageId: string;
+      readonly isUtf8: boolean;
+    }
   | { readonly kind: 'invalid'; readonly reason: string };
 
 export interface Composer {
@@ -67,6 +74,7 @@ interface Templates {
   readonly subject: readonly Piece[];
   readonly text: readonly Piece[];
   readonly html: readonly Piece[];
+  readonly fields: Fields;
 }
 
 type BodyPiece = { readonly kind: 'run'; readonly run: Run } | Exclude<Piece, { kind: 'static' }>;
@@ -79,6 +87,8 @@ type MessagePart =
 interface Program {
   readonly names: ColumnNames;
   readonly subject: readonly Piece[];
+  readonly fields: Fields;
+  readonly print: Print;
   readonly parts: readonly MessagePart[];
   readonly messageIdPrefix: string;
   readonly messageIdDomain: string;
@@ -95,6 +105,7 @@ function parseTemplates(campaign: Campaign, names: ColumnNames): Templates {
     subject: parseTemplate(campaign.subject, names, 'plain'),
     text: campaign.text === undefined ? [] : parseTemplate(campaign.text, names, 'plain'),
     html: campaign.html === undefined ? [] : parseTemplate(campaign.html, names, 'html'),
+    fields: compileFields(campaign, names),
   };
 }
 
@@ -102,9 +113,11 @@ function compile({ campaign, columns }: CampaignPlan): Program {
   const names = nameColumns(columns);
   const templates = parseTemplates(campaign, names);
   const domain = campaign.from.address.slice(campaign.from.address.lastIndexOf('@') + 1);
-  return {
+  const program: Program = {
     names,
     subject: templates.subject,
+    fields: templates.fields,
+    print: (piece, recipient) => printPiece(program, piece, recipient),
     parts: buildSkeleton(campaign).map((part) => compilePart(part, templates)),
     messageIdPrefix: messageIdPrefix(campaign.name),
     messageIdDomain: domainToASCII(domain) || domain,
@@ -113,6 +126,7 @@ function compile({ campaign, columns }: CampaignPlan): Program {
     date: '',
     scope: undefined,
   };
+  return program;
 }
 
 function compilePart(part: SkeletonPart, templates: Templates): MessagePart {
@@ -124,13 +138,13 @@ function compilePart(part: SkeletonPart, templates: Templates): MessagePart {
 }
 
 function write(program: Program, recipient: Recipient, at: number): Composed {
-  const to = formatTo(recipient.address);
-  if (to.kind === 'invalid') return to;
-  const { cursor, parts } = program;
+  const { cursor, parts, fields, print } = program;
   program.scope = undefined;
+  const to = writeTo(fields, recipient, print);
+  const own = writeOwnFields(fields, recipient, print);
   const messageId = messageIdOf(program.messageIdPrefix, recipient.row, program.messageIdDomain);
   const subject = formatField('Subject', writeSubject(program, recipient));
-  cursor.text = `Date: ${dateAt(program, at)}\r\nMessage-ID: <${messageId}>\r\nTo: ${to.value}\r\n${subject}\r\n`;
+  cursor.text = `Date: ${dateAt(program, at)}\r\nMessage-ID: <${messageId}>\r\n${to.text}${subject}\r\n${own.text}${fields.fixed}`;
   cursor.column = 0;
   for (const part of parts) {
     if (part.kind === 'body') writeBody(program, part.pieces, part.place, recipient);
@@ -143,7 +157,7 @@ function write(program: Program, recipient: Recipient, at: number): Composed {
   const message = cursor.text;
   // Otherwise the composer would keep the last message, and what it was built of, alive.
   cursor.text = '';
-  return { kind: 'message', message, messageId };
+  return { kind: 'message', message, messageId, isUtf8: to.isUtf8 || own.isUtf8 || fields.isUtf8 };
 }
 
 function dateAt(program: Program, at: number): string {

@@ -1,9 +1,9 @@
 // Unstructured header values (RFC 5322 §2.2.1): folded, and in encoded-words (RFC 2047) where they are not plain ASCII.
 
 /** RFC 5322 §2.1.1: 78 characters where possible. */
-const lineColumns = 78;
+export const lineColumns = 78;
 /** RFC 2047 §2: a line with an encoded-word is at most 76 characters, the encoded-word at most 75. */
-const encodedLineColumns = 76;
+export const encodedLineColumns = 76;
 const wordOverhead = '=?UTF-8?Q??='.length;
 
 /** What may stand in a "Q" encoded-word anywhere (RFC 2047 §5 (3)); a space is written as "_". */
@@ -21,14 +21,14 @@ export function formatField(name: string, value: string, keepsWords = false): st
   const clean = cleanValue(value);
   if (clean === '') return `${name}:`;
   if (isPlainValue(clean)) {
-    const folded = foldWords(`${name}: ${clean}`, first);
+    const folded = foldWords(name, clean, first);
     if (keepsWords || folded.split('\r\n').every((line) => line.length <= lineColumns)) return folded;
   }
   return `${name}: ${encodeWords(clean, first)}`;
 }
 
 /** Whether the value reads back as it is: printable ASCII, no blank at an end, nothing like an encoded-word. */
-function isPlainValue(value: string): boolean {
+export function isPlainValue(value: string): boolean {
   const { length } = value;
   if (length === 0 || value.charCodeAt(0) === 32 || value.charCodeAt(length - 1) === 32) return false;
   for (let at = 0; at < length; at++) {
@@ -43,7 +43,7 @@ function isPlainValue(value: string): boolean {
  * CR and LF would end the field; other controls, C1 ones included, have no meaning in it. A byte order mark means
  * nothing either, and readers that decode encoded-words one by one drop it from the front of each.
  */
-function cleanValue(value: string): string {
+export function cleanValue(value: string): string {
   return value
     .replace(/\p{Cc}+/gu, ' ')
     .replaceAll('\ufeff', '')
@@ -52,10 +52,13 @@ function cleanValue(value: string): string {
 }
 
 /** Folds before single spaces only: readers disagree about what a longer run of blanks unfolds to. */
-function foldWords(line: string, first: number): string {
+function foldWords(name: string, value: string, first: number): string {
+  const line = `${name}: ${value}`;
+  const firstWord = value.indexOf(' ') < 0 ? value.length : value.indexOf(' ');
   let folded = '';
   let from = 0;
-  let candidate = -1;
+  // A first line without a value is rare to see: only where it keeps the first word within 78.
+  let candidate = first + firstWord > lineColumns && firstWord < lineColumns ? name.length + 1 : -1;
   for (let at = first; at <= line.length; at++) {
     const isEnd = at === line.length;
     if (!isEnd && (line[at] !== ' ' || line[at - 1] === ' ' || line[at + 1] === ' ')) continue;
@@ -68,8 +71,8 @@ function foldWords(line: string, first: number): string {
   return folded + line.slice(from);
 }
 
-/** Encodes the whole value, in whichever of Q and B is shorter; no character is cut (RFC 2047 §5). */
-function encodeWords(value: string, first: number): string {
+/** Encodes the whole value from column `first` on, in whichever of Q and B is shorter; no character is cut (RFC 2047 §5). */
+export function encodeWords(value: string, first: number): string {
   const inQ = costInQ(value) <= Math.ceil(Buffer.byteLength(value) / 3) * 4;
   let encoded = '';
   let column = first;

@@ -2,9 +2,8 @@
 import MailComposer from 'nodemailer/lib/mail-composer';
 import { detectMimeType } from 'nodemailer/lib/mime-funcs';
 import { createHash } from 'node:crypto';
-import { ExitCode, PosthasteError } from '../base/error.ts';
-import type { Attachment, Campaign, Mailbox } from '../mail/campaign.ts';
-import { formatField } from './header.ts';
+import type { Attachment, Campaign } from '../mail/campaign.ts';
+import { checkLines } from './header_error.ts';
 
 /** A stretch of finished bytes, or the place of an encoded body. */
 export type SkeletonPart =
@@ -19,13 +18,13 @@ const textGap = 'text';
 const htmlGap = 'html';
 
 /**
- * Lays out everything behind the fields that each recipient has an own one of (Date, Message-ID, To, Subject): the
- * campaign's header fields, and the MIME structure as nodemailer builds it. It begins at a line's start. Bodies are
- * quoted-printable, attachments base64. Throws ERR_CAMPAIGN_HEADER.
+ * Lays out everything behind the header fields that are our own (fields.ts): the MIME structure, its header fields first,
+ * as nodemailer builds it. It begins at a line's start. Bodies are quoted-printable, attachments base64. Throws
+ * ERR_CAMPAIGN_HEADER.
  */
 export function buildSkeleton(campaign: Campaign): readonly SkeletonPart[] {
   const root = makeTree(campaign);
-  const parts: SkeletonPart[] = [{ kind: 'literal', text: formatCustomFields(campaign) }];
+  const parts: SkeletonPart[] = [];
   layOut(root, keepSharedFields(root.buildHeaders()), parts);
   const merged = mergeLiterals(parts);
   for (const part of merged) if (part.kind === 'literal') checkLines(part.text);
@@ -34,8 +33,6 @@ export function buildSkeleton(campaign: Campaign): readonly SkeletonPart[] {
 
 function makeTree(campaign: Campaign): MimeNode {
   return new MailComposer({
-    from: mailboxOf(campaign.from),
-    replyTo: campaign.replyTo === undefined ? undefined : mailboxOf(campaign.replyTo),
     text: campaign.text === undefined ? undefined : textGap,
     html: campaign.html === undefined ? undefined : htmlGap,
     attachments: campaign.attachments.map(toNodemailer),
@@ -46,10 +43,6 @@ function makeTree(campaign: Campaign): MimeNode {
     disableFileAccess: true,
     disableUrlAccess: true,
   }).compile();
-}
-
-function mailboxOf(mailbox: Mailbox): { name: string; address: string } {
-  return { name: mailbox.name, address: mailbox.address };
 }
 
 /**
@@ -66,22 +59,7 @@ function toNodemailer({ filename, content, contentType, cid }: Attachment): Mail
   };
 }
 
-/** Fields that Posthaste writes itself or that must not be in a message that is submitted. */
-const reservedFields =
-  /^(?:from|to|cc|bcc|subject|date|message-id|reply-to|mime-version|return-path|received|content-(?:type|transfer-encoding|disposition))$/i;
-
-function formatCustomFields(campaign: Campaign): string {
-  let fields = '';
-  for (const [name, value] of campaign.headers) {
-    // RFC 5322 §2.2: printable ASCII without the colon. A "." in front would need doubling in SMTP.
-    if (!/^[!-9;-~]+$/.test(name) || name.startsWith('.')) throw headerError(`"${name}" is no header name`);
-    if (reservedFields.test(name)) throw headerError(`"${name}" is written by Posthaste itself`);
-    fields += `${formatField(name, value, true)}\r\n`;
-  }
-  return fields;
-}
-
-/** nodemailer insists on a Date and a Message-ID; each recipient has an own one. */
+/** nodemailer insists on a Date and a Message-ID; each recipient has an own one, and every message its From. */
 function keepSharedFields(header: string): string {
   return header
     .split(/\r\n(?![ \t])/)
@@ -117,23 +95,4 @@ function mergeLiterals(parts: readonly SkeletonPart[]): readonly SkeletonPart[] 
     else merged.push(part);
   }
   return merged;
-}
-
-/** What SMTP sessions rely on: US-ASCII, CRLF, no line over 998 characters (RFC 5321 §4.5.3.1.6), no "." in front. */
-function checkLines(text: string): void {
-  for (const line of text.split('\r\n')) {
-    if (!/^[\t -~]*$/.test(line) || line.startsWith('.'))
-      throw headerError(`the line "${line.slice(0, 100)}" is not plain ASCII`);
-    if (line.length > 998)
-      throw headerError(`the line "${line.slice(0, 100)}…" is longer than 998 characters`);
-  }
-}
-
-function headerError(what: string): PosthasteError {
-  return new PosthasteError({
-    code: 'ERR_CAMPAIGN_HEADER',
-    message: `The campaign's header fields cannot be written: ${what}.`,
-    hint: 'Look at from, replyTo, headers and the names of attachments; addresses must be ASCII (SMTPUTF8 is not supported yet).',
-    exitCode: ExitCode.dataError,
-  });
 }

@@ -1,5 +1,6 @@
 // The keys of a campaign file: one row each.
 import * as z from 'zod';
+import { envelopeKeys, listKeys, mailboxKeys } from './header_schema.ts';
 import { key, expects } from './key.ts';
 import { relayName } from './relay_schema.ts';
 import { choice, duration, line, number, rate, text } from './value.ts';
@@ -68,10 +69,7 @@ export const campaignSchema = z.strictObject({
     default: "the file's name without its ending",
   }),
   from: key(line('a mailbox such as Shop <hello@example.com>'), 'Mailbox of the From field.'),
-  replyTo: key(
-    line('a mailbox such as Help <help@example.com>').optional(),
-    'Mailbox of the Reply-To field.',
-  ),
+  ...mailboxKeys,
   subject: key(text(isSubject, 'text in one line'), 'Liquid template of the subject.'),
   text: key(
     partSchema().optional(),
@@ -83,12 +81,14 @@ export const campaignSchema = z.strictObject({
     z
       .record(headerName(), text(isHeaderValue, 'text in one line, in quotes where YAML sees a number'))
       .prefault({}),
-    'Further header fields: name to literal text.',
+    'Further header fields by name. A value with `{{` is a Liquid template, any other is literal text; where it comes out blank there is no field.',
   ),
+  ...listKeys,
   returnPath: key(line('an address such as bounces@example.com').optional(), {
     sentence: 'Reverse-path (RFC 5321 §4.1.1.2), where bounces go.',
     default: 'the address of `from`',
   }),
+  ...envelopeKeys,
   list: key(listSchema.prefault({}), 'How to read the list.'),
   relay: key(relayName().optional(), {
     sentence: 'Name of the relay in the configuration.',
@@ -120,6 +120,7 @@ const reservedHeaders = new Set([
   'cc',
   'bcc',
   'reply-to',
+  'sender',
   'subject',
   'date',
   'message-id',
@@ -141,7 +142,7 @@ function headerName() {
   });
   return expects(
     schema,
-    'a header field name (RFC 5322 §3.6.8) other than From, To, Cc, Bcc, Reply-To, Subject, Date, Message-ID, ' +
+    'a header field name (RFC 5322 §3.6.8) other than From, To, Cc, Bcc, Reply-To, Sender, Subject, Date, Message-ID, ' +
       'MIME-Version, Content-…, Return-Path, Received and DKIM-Signature',
   );
 }

@@ -3,13 +3,13 @@ import { createHash } from 'node:crypto';
 import { basename, dirname, extname, resolve } from 'node:path';
 import { ExitCode } from '../base/error.ts';
 import type { Rate } from '../base/quantity.ts';
-import { parseAddress, parseMailbox } from '../mail/address.ts';
-import type { Attachment, Campaign, Mailbox, TemplateSource } from '../mail/campaign.ts';
+import type { Attachment, Campaign, TemplateSource } from '../mail/campaign.ts';
 import { readFromFolder, resolveInFolder } from './campaign_folder.ts';
 import { campaignName, campaignSchema, type WrittenCampaign } from './campaign_schema.ts';
 import { parsePart, parseRest } from './issues.ts';
 import { expectationOf } from './key.ts';
 import { failureOf, formatPath, type Failure, type Path, type Problem } from './problem.ts';
+import { headerDigestParts, readHeaderKeys } from './read_headers.ts';
 import { decodeUtf8, readTextFile } from './text_file.ts';
 import { parseYaml, type YamlFile } from './yaml_file.ts';
 
@@ -55,7 +55,7 @@ const mostAttachmentBytes = 64 * 1_048_576;
  * ERR_CAMPAIGN_INVALID with every problem, one a line: exit code 65, or 66 where all that is wrong is that
  * files it names do not exist.
  */
-export function loadCampaign(path: string): CampaignFile {
+export function loadCampaign(path: string, env: NodeJS.ProcessEnv = process.env): CampaignFile {
   const problems: Problem[] = [];
   const file = parseYaml(
     path,
@@ -69,7 +69,7 @@ export function loadCampaign(path: string): CampaignFile {
     parsePart({ schema: campaignSchema, origin: file, path: [] }, value, problems) ??
     parseRest(campaignSchema, value, standIns);
   if (written === undefined) throw invalid(problems);
-  const reading: Reading = { path, file, written, problems };
+  const reading: Reading = { path, file, written, problems, env };
   const campaign = readCampaign(reading);
   const list = readList(reading);
   const retry = readRetry(reading);
@@ -94,6 +94,8 @@ interface Reading {
   readonly file: YamlFile;
   readonly written: WrittenCampaign;
   readonly problems: Problem[];
+  /** Where `{ env: NAME }` of a secret is looked up. */
+  readonly env: NodeJS.ProcessEnv;
 }
 
 const unreadable: Failure = {
@@ -113,15 +115,13 @@ function invalid(problems: readonly Problem[]) {
 
 function readCampaign(reading: Reading): Campaign {
   const { written, path, file } = reading;
-  const from = readMailbox(reading, 'from', written.from);
+  const fields = readHeaderKeys({ ...reading, tell: (at, problem) => tell(reading, at, problem) });
   if (written.text === undefined && written.html === undefined) {
     tell(reading, ['text'], { what: 'and html are both missing', expected: 'at least one of them' });
   }
   return {
     name: readName(reading),
-    from,
-    replyTo: written.replyTo === undefined ? undefined : readMailbox(reading, 'replyTo', written.replyTo),
-    reversePath: written.returnPath === undefined ? from.address : readAddress(reading, written.returnPath),
+    ...fields,
     subject: {
       file: path,
       line: file.contentLine(['subject']),
@@ -130,7 +130,6 @@ function readCampaign(reading: Reading): Campaign {
     text: readPart(reading, 'text'),
     html: readPart(reading, 'html'),
     attachments: readAttachments(reading),
-    headers: readHeaders(reading),
   };
 }
 
@@ -144,36 +143,6 @@ function readName(reading: Reading): string {
     });
   }
   return name;
-}
-
-function readMailbox(reading: Reading, key: 'from' | 'replyTo', written: string): Mailbox {
-  const mailbox = parseMailbox(written);
-  if (mailbox.kind === 'invalid') {
-    tell(reading, [key], { what: `is not a mailbox: ${mailbox.reason}`, expected: 'Name <local@domain>' });
-    return { name: '', address: '' };
-  }
-  requireAscii(reading, [key], mailbox.address);
-  return { name: mailbox.name, address: mailbox.address };
-}
-
-function readAddress(reading: Reading, written: string): string {
-  const parsed = parseAddress(written);
-  if (parsed.kind === 'invalid') {
-    tell(reading, ['returnPath'], { what: `is not an address: ${parsed.reason}`, expected: 'local@domain' });
-    return '';
-  }
-  requireAscii(reading, ['returnPath'], parsed.address);
-  return parsed.address;
-}
-
-/** Messages are US-ASCII; another local part would need SMTPUTF8 (RFC 6531) of the relay and every relay behind it. */
-function requireAscii(reading: Reading, path: Path, address: string): void {
-  if (/[^\u0020-\u007e]/.test(address)) {
-    tell(reading, path, {
-      what: 'has an address that needs SMTPUTF8, which is not supported',
-      expected: 'ASCII before the @',
-    });
-  }
 }
 
 function readPart(reading: Reading, key: 'text' | 'html'): TemplateSource | undefined {
@@ -210,16 +179,6 @@ function readAttachments(reading: Reading): Attachment[] {
   });
 }
 
-function readHeaders(reading: Reading): [string, string][] {
-  const seen = new Set<string>();
-  const headers = Object.entries(reading.written.headers);
-  for (const [name] of headers) {
-    if (seen.has(name.toLowerCase())) tell(reading, ['headers', name], { what: 'occurs twice' });
-    seen.add(name.toLowerCase());
-  }
-  return headers;
-}
-
 function readList(reading: Reading): CampaignList {
   const { address, format, delimiter, charset, file } = reading.written.list;
   const whole = file === undefined ? undefined : resolveInFolder(reading.path, file);
@@ -251,9 +210,11 @@ function digestOf(campaign: Campaign): string {
     one.cid ?? null,
     sha256(one.content),
   ]);
-  const mailboxes = [from, replyTo].map((one) => (one === undefined ? null : [one.name, one.address]));
+  const mailboxes = [[from.name, from.address], replyTo?.source ?? null];
+  const literals = headers.map(([field, value]) => [field, value.source]);
   const templates = [subject, text, html].map((one) => one?.source ?? null);
-  return sha256(JSON.stringify([name, mailboxes, reversePath, templates, files, headers]));
+  const parts = [name, mailboxes, reversePath, templates, files, literals, ...headerDigestParts(campaign)];
+  return sha256(JSON.stringify(parts));
 }
 
 function sha256(content: string | Uint8Array): string {

@@ -19,6 +19,7 @@ import type { RetryPolicy } from '../schedule/retry.ts';
 import type { HandshakeFailure } from '../smtp/handshake.ts';
 import type { RelayOptions } from '../smtp/relay.ts';
 import type { BatchTask } from '../worker/contract.ts';
+import { lintCampaign } from './lint_campaign.ts';
 import { logEvent, type Log } from './log.ts';
 import type { MetricsServer } from './metrics_server.ts';
 import { PlanMemory } from './plan_memory.ts';
@@ -73,6 +74,8 @@ export class Sending {
   readonly #events: Fanout<PosthasteEvent>;
   readonly #abortIntake = new AbortController();
   #record: CampaignRecord;
+  readonly #log: Log;
+  #isLinted = false;
   #stopped = false;
   #dispatcher: Dispatcher | undefined;
   #pool: WorkerPool | undefined;
@@ -83,6 +86,7 @@ export class Sending {
     this.#request = request;
     this.#ledger = ledger;
     this.#record = record;
+    this.#log = log;
     this.#events = createFanout((error, event) =>
       log.error({ err: error, event: event.kind }, 'a listener failed'),
     );
@@ -248,6 +252,7 @@ export class Sending {
         plan.setColumns(columns);
         compileCampaign(plan.plan());
       },
+      batch: (payload, columns) => this.#lint(payload, columns),
       stored: (part, fresh) => {
         plan.setColumns(part.columns);
         dispatcher.notifyStored();
@@ -265,6 +270,16 @@ export class Sending {
     const summary = await takeIn(await openSource(listPath), list, sink, this.#abortIntake.signal);
     const { rows, digest, columns } = summary;
     await this.#ledger.completeIntake(this.#record.id, { rows, listDigest: digest, columns });
+  }
+
+  /** The first message that can be made stands for all. */
+  #lint(payload: Uint8Array, columns: readonly string[]): void {
+    if (this.#isLinted) return;
+    const plan = { id: this.#record.id, campaign: this.#request.campaign, columns };
+    const findings = lintCampaign(plan, payload, [], systemClock.now());
+    this.#isLinted = findings !== undefined;
+    for (const { code, text } of findings ?? [])
+      this.#log.warn({ campaign: this.#record.name, finding: code }, text);
   }
 
   async #sample(): Promise<Sample> {
@@ -322,6 +337,9 @@ async function findOrCreateCampaign(
   const known = await ledger.findCampaign(name);
   if (known === undefined) return ledger.createCampaign({ name, planDigest, createdAt: systemClock.now() });
   if (known.planDigest === planDigest) return known;
+  // It was refused before anything of it was stored, and has been corrected.
+  const replanned = await ledger.replanCampaign(known.id, planDigest);
+  if (replanned.planDigest === planDigest) return replanned;
   throw new PosthasteError({
     code: 'ERR_CAMPAIGN_CHANGED',
     message: `campaign "${name}" was begun with another template`,
@@ -361,9 +379,10 @@ function missingList(campaign: string): PosthasteError {
 function relayError(failure: HandshakeFailure): PosthasteError {
   const { verdict, hint } = failure;
   const auth = verdict.category === 'relay-auth';
+  const lacks = verdict.code === 'relay-lacks-extension';
   return new PosthasteError({
-    code: auth ? 'ERR_RELAY_AUTH' : 'ERR_RELAY_UNAVAILABLE',
-    message: `no session with the relay (${verdict.stage}): ${verdict.text}`,
+    code: auth ? 'ERR_RELAY_AUTH' : lacks ? 'ERR_RELAY_LACKS_EXTENSION' : 'ERR_RELAY_UNAVAILABLE',
+    message: lacks ? verdict.text : `no session with the relay (${verdict.stage}): ${verdict.text}`,
     hint: `${hint}; nothing is lost, the same command goes on`,
     exitCode: auth ? ExitCode.noPermission : ExitCode.unavailable,
   });

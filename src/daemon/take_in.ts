@@ -8,6 +8,8 @@ import type { RefusedRow } from '../mail/recipient.ts';
 export interface TakeInHooks {
   /** The columns are known and nothing has been stored: the last moment to refuse the list. */
   readonly begin: (columns: readonly string[]) => void;
+  /** A batch that is not stored yet; the last moment to refuse the campaign for what its messages look like. */
+  readonly batch: (payload: Uint8Array, columns: readonly string[]) => void;
   /** A part is in the ledger; `fresh` tells what it added. */
   readonly stored: (part: IntakePart, fresh: { batches: number; refused: readonly RefusedRow[] }) => void;
 }
@@ -40,6 +42,7 @@ export class LedgerSink implements IntakeSink {
   async store(part: IntakePart): Promise<void> {
     const batches: NewBatch[] = [];
     for (const batch of part.batches) {
+      this.#hooks.batch(batch.payload, part.columns);
       if (this.#batches < this.#campaign.batchesTaken) await this.#compareBatch(batch);
       else batches.push(batch);
       this.#batches += 1;

@@ -61,7 +61,10 @@ export class RelayHealth {
       return failure.permanent || neverThere ? failure : undefined;
     }
     if (refusal === undefined || refusal.retryable) return undefined;
-    const hint = 'the relay refuses what this account sends; ask its operator what the reply means';
+    const hint =
+      refusal.code === 'relay-lacks-extension'
+        ? 'name a relay that offers it, or take the wish out of the campaign'
+        : 'the relay refuses what this account sends; ask its operator what the reply means';
     return { kind: 'failed', verdict: refusal, permanent: true, hint };
   }
 }

@@ -14,6 +14,7 @@ export class CampaignTable {
   readonly #byId: StatementSync;
   readonly #all: StatementSync;
   readonly #insert: StatementSync;
+  readonly #replan: StatementSync;
   readonly #tally: StatementSync;
   readonly #addTally: StatementSync;
   readonly #addIntake: StatementSync;
@@ -27,6 +28,8 @@ export class CampaignTable {
     this.#insert = file.prepare(`
       INSERT INTO campaign (name, plan_digest, created_at, intake, columns, list_digest, batches_taken, refused_taken, row_count)
       VALUES (?, ?, ?, 'open', '[]', '', 0, 0, 0)`);
+    // What has been stored was stored for the plan that was checked then.
+    this.#replan = file.prepare('UPDATE campaign SET plan_digest = ? WHERE id = ? AND row_count = 0');
     this.#tally = file.prepare('SELECT fate, row_count FROM tally WHERE campaign_id = ?');
     this.#addTally = file.prepare(`
       INSERT INTO tally (campaign_id, fate, row_count) VALUES (?, ?, ?)
@@ -60,6 +63,12 @@ export class CampaignTable {
     invariant(this.find(fresh.name) === undefined, `campaign ${fresh.name} is in the ledger already`);
     const id = Number(this.#insert.run(fresh.name, fresh.planDigest, fresh.createdAt).lastInsertRowid);
     if (id > maxCampaignId) throw makeCampaignsExhausted();
+    return this.get(id);
+  }
+
+  /** Changes nothing where a row has been taken in. */
+  replan(id: number, planDigest: string): CampaignRecord {
+    this.#replan.run(planDigest, id);
     return this.get(id);
   }
 

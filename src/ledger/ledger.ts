@@ -126,6 +126,8 @@ export interface Ledger {
   findCampaign(name: string): Promise<CampaignRecord | undefined>;
   /** The name must be new. Throws ERR_STATE_CAMPAIGNS_EXHAUSTED after 2^20 − 1 campaigns. */
   createCampaign(fresh: NewCampaign): Promise<CampaignRecord>;
+  /** Gives a campaign of which nothing is stored yet another plan. Returns its record as it is then. */
+  replanCampaign(campaignId: number, planDigest: string): Promise<CampaignRecord>;
   /** All campaigns, oldest first. */
   listCampaigns(): Promise<CampaignRecord[]>;
 

@@ -65,6 +65,10 @@ class SqliteLedger implements Ledger {
     return this.#file.write(() => this.#tables.campaigns.create(fresh));
   }
 
+  async replanCampaign(campaignId: number, planDigest: string): Promise<CampaignRecord> {
+    return this.#file.write(() => this.#tables.campaigns.replan(campaignId, planDigest));
+  }
+
   async listCampaigns(): Promise<CampaignRecord[]> {
     return this.#file.read(() => this.#tables.campaigns.list());
   }

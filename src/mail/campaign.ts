@@ -24,11 +24,33 @@ export interface Mailbox {
   readonly address: string;
 }
 
+/** What List-Unsubscribe offers (RFC 2369 §3.2); at least one of `url` and `mailto` is there. */
+export interface Unsubscribe {
+  /** An https URL. */
+  readonly url?: TemplateSource | undefined;
+  /** An address, and perhaps `?subject=…` behind it. */
+  readonly mailto?: TemplateSource | undefined;
+  /** List-Unsubscribe-Post (RFC 8058), where there is a URL. */
+  readonly oneClick: boolean;
+}
+
+/** What is asked of a relay that offers DSN (RFC 3461); absent: the relay's own way. */
+export interface DsnRequest {
+  readonly ret?: 'hdrs' | 'full' | undefined;
+  readonly notify?: 'never' | readonly ('success' | 'failure' | 'delay')[] | undefined;
+  readonly envid: boolean;
+  readonly orcpt: boolean;
+}
+
 export interface Campaign {
   /** Unique among the campaigns of a state directory. */
   readonly name: string;
   readonly from: Mailbox;
-  readonly replyTo?: Mailbox | undefined;
+  /** Template of the display name beside a recipient's address; the address alone where absent. */
+  readonly to?: TemplateSource | undefined;
+  /** Template that must give a mailbox for every recipient. */
+  readonly replyTo?: TemplateSource | undefined;
+  readonly sender?: Mailbox | undefined;
   /** RFC 5321 reverse-path; the address of `from` where the campaign names none. */
   readonly reversePath: string;
   readonly subject: TemplateSource;
@@ -36,8 +58,20 @@ export interface Campaign {
   readonly text?: TemplateSource | undefined;
   readonly html?: TemplateSource | undefined;
   readonly attachments: readonly Attachment[];
-  /** Further header fields, in order; values are literal text. */
-  readonly headers: readonly (readonly [name: string, value: string])[];
+  /** Further header fields, in order; a value with `{{` is a template, any other is literal text. */
+  readonly headers: readonly (readonly [name: string, value: TemplateSource])[];
+  /** RFC 2919 §2: `label.example.com`, with or without a phrase: `News <news.example.com>`. */
+  readonly listId?: string | undefined;
+  readonly unsubscribe?: Unsubscribe | undefined;
+  readonly feedbackId?: TemplateSource | undefined;
+  readonly precedence?: 'bulk' | 'list' | 'junk' | undefined;
+  /** RFC 3834 §5. */
+  readonly autoSubmitted?: 'no' | 'auto-generated' | 'auto-replied' | undefined;
+  /** Makes a reverse-path of its own for every row. A secret: never logged. */
+  readonly verp?: { readonly secret: string } | undefined;
+  readonly dsn?: DsnRequest | undefined;
+  /** RFC 8689: sent with REQUIRETLS or not at all. */
+  readonly requireTls?: boolean | undefined;
 }
 
 /**

@@ -95,8 +95,11 @@ export function judgeFailure(stage: Stage, failure: Failure): Verdict {
   return judge(stage, atStage(stage, failure.kind), failure.text);
 }
 
-/** Classifies what needs no relay: a row that gave no message, a message beyond the relay's SIZE, our own stop. */
-export function judgeLocally(incident: 'unmakeable' | 'oversize' | 'stopped', text: string): Verdict {
+/** Classifies what no reply tells: a row that gave no message, what the relay does not offer, our own stop. */
+export function judgeLocally(
+  incident: 'unmakeable' | 'oversize' | 'uncarried' | 'lacking' | 'stopped',
+  text: string,
+): Verdict {
   return judge('idle', incidents[incident], text);
 }
 

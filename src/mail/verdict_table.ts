@@ -4,7 +4,7 @@ import { authenticationRules, messageRules } from './message_rules.ts';
 import { relayRules } from './relay_rules.ts';
 import { plainText, type Reply } from './reply.ts';
 import type { Failure, Stage } from './verdict.ts';
-import { blameMessage, blameSession, type Rule, type Ruling } from './verdict_rule.ts';
+import { blameMessage, blameRelay, blameSession, type Rule, type Ruling } from './verdict_rule.ts';
 
 /** The first that takes a reply wins. */
 export const rules: readonly Rule[] = [
@@ -16,7 +16,14 @@ export const rules: readonly Rule[] = [
 ];
 
 /** What happened without a refusal, or without a reply. `accepted` is a positive reply of the kind its stage wants. */
-export type Incident = Failure['kind'] | 'accepted' | 'unexpected' | 'unmakeable' | 'oversize';
+export type Incident =
+  | Failure['kind']
+  | 'accepted'
+  | 'unexpected'
+  | 'unmakeable'
+  | 'oversize'
+  | 'uncarried'
+  | 'lacking';
 
 interface IncidentRow {
   readonly code: string;
@@ -75,6 +82,20 @@ export const incidents: Readonly<Record<Incident, IncidentRow>> = {
     replies: 'none',
     ruling: { ...blameMessage('message-too-big'), kind: 'rejected', retryable: false },
     meaning: 'The message is bigger than the relay has said it takes; nothing was sent.',
+  },
+  uncarried: {
+    code: 'message-needs-smtputf8',
+    replies: 'none',
+    ruling: { ...blameMessage('protocol'), kind: 'rejected', retryable: false },
+    meaning:
+      'An address of this message needs SMTPUTF8 (RFC 6531), which the relay does not offer; nothing was sent.',
+  },
+  lacking: {
+    code: 'relay-lacks-extension',
+    replies: 'none',
+    ruling: blameRelay('protocol', false),
+    meaning:
+      'The relay does not offer what every message of the campaign needs: REQUIRETLS or SMTPUTF8; nothing was sent.',
   },
 };
 

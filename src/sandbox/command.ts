@@ -57,8 +57,8 @@ const fineUtf8: ParameterVerdict = { kind: 'fine', isUtf8: true };
 type ParameterTable = Readonly<Record<string, readonly [SandboxExtension, RegExp]>>;
 
 const none = /^$/;
-/** RFC 3461 §4: printable ASCII without + and =, the rest as +XX. */
-const xtext = /^=(?:[!-*,-<>-~]|\+[0-9A-F]{2})*$/;
+/** RFC 3461 §4: printable ASCII without + and =, the rest as +XX; §4.4: an ENVID of at most 100 characters. */
+const xtext = /^=(?=.{0,100}$)(?:[!-*,-<>-~]|\+[0-9A-F]{2})*$/;
 
 const mailParameters: ParameterTable = {
   SIZE: ['SIZE', /^=\d{1,20}$/],
@@ -66,23 +66,29 @@ const mailParameters: ParameterTable = {
   SMTPUTF8: ['SMTPUTF8', none],
   RET: ['DSN', /^=(?:FULL|HDRS)$/i],
   ENVID: ['DSN', xtext],
+  REQUIRETLS: ['REQUIRETLS', none],
 };
 
 const rcptParameters: ParameterTable = {
   NOTIFY: ['DSN', /^=(?:NEVER|(?:SUCCESS|FAILURE|DELAY)(?:,(?:SUCCESS|FAILURE|DELAY))*)$/i],
-  ORCPT: ['DSN', /^=[A-Za-z0-9-]+;(?:[!-*,-<>-~]|\+[0-9A-F]{2})*$/],
+  // RFC 3461 §4.2: at most 500 characters.
+  ORCPT: ['DSN', /^=(?=.{1,500}$)[A-Za-z0-9-]+;(?:[!-*,-<>-~]|\+[0-9A-F]{2})*$/],
 };
 
-/** Judges MAIL's parameters; AUTH= belongs to the AUTH extension (RFC 4954 §5) and its value is not looked at. */
+/** `isSecure`: inside TLS. Judges MAIL's parameters; AUTH= belongs to the AUTH extension (RFC 4954 §5) and its value is not looked at. */
 export function judgeMailParameters(
   parameters: readonly string[],
   settings: SessionSettings,
+  isSecure: boolean,
 ): ParameterVerdict {
   if (parameters.length === 0) return fine;
   const hasAuth = settings.account !== undefined;
   const others = hasAuth ? parameters.filter((one) => !/^AUTH=/i.test(one)) : parameters;
   const refusal = judgeParameters(others, mailParameters, settings.extensions);
   if (refusal !== undefined) return { kind: 'refused', reply: refusal };
+  // RFC 8689 §3: in the clear it was not offered.
+  if (!isSecure && others.some((one) => one.toUpperCase() === 'REQUIRETLS'))
+    return { kind: 'refused', reply: notOffered };
   const declared = others.find((one) => /^SIZE=/i.test(one));
   // RFC 1870 §6.1: a declared size over the limit is refused before anything is transferred.
   if (declared !== undefined && Number(declared.slice(5)) > settings.sizeLimitBytes) {
@@ -100,6 +106,8 @@ export function judgeRcptParameters(
   return refusal === undefined ? fine : { kind: 'refused', reply: refusal };
 }
 
+const notOffered = '555 5.5.4 Parameter not offered\r\n';
+
 function judgeParameters(
   parameters: readonly string[],
   table: ParameterTable,
@@ -110,7 +118,7 @@ function judgeParameters(
     const keyword = (equals < 0 ? parameter : parameter.slice(0, equals)).toUpperCase();
     const known = Object.hasOwn(table, keyword) ? table[keyword] : undefined;
     // RFC 5321 §4.1.1.11: 555 for what was not offered.
-    if (known === undefined || !extensions.has(known[0])) return `555 5.5.4 Parameter not offered\r\n`;
+    if (known === undefined || !extensions.has(known[0])) return notOffered;
     if (!known[1].test(parameter.slice(keyword.length))) return `501 5.5.4 Bad value of ${keyword}\r\n`;
   }
   return undefined;

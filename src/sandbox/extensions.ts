@@ -1,7 +1,7 @@
 // The extensions that the sandbox can offer, and the EHLO reply that offers them (RFC 5321 §4.1.1.1).
 import { ExitCode, PosthasteError } from '../base/error.ts';
 
-/** STARTTLS and AUTH are not here: whether they are offered follows from the session. */
+/** STARTTLS and AUTH are not here: whether they are offered follows from the session. REQUIRETLS is offered inside TLS only. */
 export const sandboxExtensions = [
   'PIPELINING',
   'SIZE',
@@ -10,6 +10,7 @@ export const sandboxExtensions = [
   'DSN',
   'SMTPUTF8',
   'CHUNKING',
+  'REQUIRETLS',
 ] as const;
 
 export type SandboxExtension = (typeof sandboxExtensions)[number];
@@ -19,6 +20,8 @@ export interface Offer {
   readonly extensions: ReadonlySet<SandboxExtension>;
   readonly sizeLimitBytes: number;
   readonly startTls: boolean;
+  /** The session is inside TLS. */
+  readonly isSecure: boolean;
   readonly authMethods: readonly string[];
 }
 
@@ -26,6 +29,8 @@ export interface Offer {
 export function formatEhloReply(offer: Offer): string {
   const lines = ['sandbox.localhost at your service'];
   for (const extension of offer.extensions) {
+    // RFC 8689 §3: not before TLS.
+    if (extension === 'REQUIRETLS' && !offer.isSecure) continue;
     lines.push(extension === 'SIZE' ? `SIZE ${offer.sizeLimitBytes}` : extension);
   }
   if (offer.startTls) lines.push('STARTTLS');

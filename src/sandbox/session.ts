@@ -236,7 +236,10 @@ export class Session {
     if (verb === 'HELO') return this.#answers.reply('250 sandbox.localhost\r\n');
     const startTls = this.#mayStartTls();
     const offered = this.#mayAuthenticate() ? authMethods : [];
-    this.#answers.accept(formatEhloReply({ extensions, sizeLimitBytes, startTls, authMethods: offered }));
+    const isSecure = this.#isSecure;
+    this.#answers.accept(
+      formatEhloReply({ extensions, sizeLimitBytes, startTls, isSecure, authMethods: offered }),
+    );
   }
 
   #mayStartTls(): boolean {
@@ -300,7 +303,7 @@ export class Session {
     if (this.#settings.authRequired && this.#user === undefined) {
       return this.#answers.refuse('mail', '530 5.7.0 Authentication required\r\n');
     }
-    this.#transaction.startMail(argument);
+    this.#transaction.startMail(argument, this.#isSecure);
   }
 
   #data(argument: string): void {

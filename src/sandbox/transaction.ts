@@ -70,14 +70,14 @@ export class Transaction {
   }
 
   /** MAIL, once the session allows one. */
-  startMail(argument: string): void {
+  startMail(argument: string, isSecure: boolean): void {
     if (this.#state === 'broken') return this.#answers.refuse('mail', this.#explainState());
     if (this.#state !== 'none') return this.#answers.refuse('mail', '503 5.5.1 Nested MAIL\r\n');
     const mail = parsePathArgument(argument, 'FROM:');
     if (mail === undefined) {
       return this.#answers.refuse('mail', '501 5.5.4 Syntax: MAIL FROM:<address> [parameters]\r\n');
     }
-    const verdict = judgeMailParameters(mail.parameters, this.#settings);
+    const verdict = judgeMailParameters(mail.parameters, this.#settings, isSecure);
     if (verdict.kind === 'refused') return this.#answers.refuse('mail', verdict.reply);
     const form = mail.path === '' ? 'ascii' : examineAddress(mail.path);
     if (form === 'malformed') return this.#answers.refuse('mail', '501 5.1.7 Malformed address\r\n');

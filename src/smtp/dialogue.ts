@@ -7,7 +7,7 @@ import { Outbox } from './outbox.ts';
 import { ReplyMarks } from './reply_marks.ts';
 import { judgeUnanswered } from './unanswered.ts';
 
-/** One message to one recipient. Strings are ASCII and end in CRLF. */
+/** One message to one recipient. Strings are octets (mail/octets.ts) and end in CRLF. */
 export interface Transaction {
   /** "MAIL FROM:<…> SIZE=…\r\n" */
   readonly mail: string;
@@ -245,7 +245,7 @@ export class Dialogue<T extends Transaction> {
     return ending;
   }
 
-  /** Takes what is to be written, at most so many octets; all ASCII. What is taken counts as sent. */
+  /** Takes what is to be written, at most so many octets, one a character. What is taken counts as sent. */
   takeOutput(mostOctets = Infinity): string {
     return this.#outbox.take(mostOctets);
   }

@@ -13,10 +13,15 @@ export interface Extensions {
   readonly chunking: boolean;
   /** RFC 3461. */
   readonly dsn: boolean;
+  /** RFC 8689; false outside of TLS with a verified certificate, whatever was offered. */
+  readonly requireTls: boolean;
 }
 
-/** Reads EHLO lines without reply codes and greeting: "PIPELINING", "SIZE 10240000". Keywords are case-insensitive. */
-export function parseExtensions(lines: readonly string[]): Extensions {
+/**
+ * Reads EHLO lines without reply codes and greeting: "PIPELINING", "SIZE 10240000". Keywords are case-insensitive.
+ * `isVerified`: the session has TLS, and the relay's certificate was verified.
+ */
+export function parseExtensions(lines: readonly string[], isVerified: boolean): Extensions {
   const offered = new Map<string, string>();
   for (const line of lines) {
     const [keyword = '', ...parameters] = line.trim().split(/\s+/);
@@ -29,6 +34,8 @@ export function parseExtensions(lines: readonly string[]): Extensions {
     smtpUtf8: offered.has('SMTPUTF8'),
     chunking: offered.has('CHUNKING'),
     dsn: offered.has('DSN'),
+    // RFC 8689 §4.2.1: only over TLS, to a server whose identity was proved.
+    requireTls: isVerified && offered.has('REQUIRETLS'),
   };
 }
 

@@ -143,7 +143,11 @@ class Handshake {
     }
     const socket = takeSocket(connection);
     this.#memory.tlsSession = socket instanceof TLSSocket ? socket.getSession() : undefined;
-    return { kind: 'open', socket, extensions: parseExtensions(ehloLines) };
+    return {
+      kind: 'open',
+      socket,
+      extensions: parseExtensions(ehloLines, socket instanceof TLSSocket && socket.authorized),
+    };
   }
 
   #connect(connection: SMTPConnection): Promise<void> {

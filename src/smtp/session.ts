@@ -160,7 +160,7 @@ export class Session<T extends Transaction> {
     if (!this.#canWrite || this.#announced === 0) return;
     // Per command, not per write: transactions that queue up behind one that is not answered buy it no time.
     const { asking } = this.#dialogue;
-    // ASCII only, so latin1 is a copy without a scan.
+    // One character an octet (mail/octets.ts), so lengths are what goes over the wire, and latin1 is a copy without a scan.
     this.#socket.write(this.#dialogue.takeOutput(this.#announced), 'latin1', this.#written);
     this.#announced = 0;
     if (asking) this.#extendDeadline();

@@ -5,6 +5,7 @@ import { systemClock } from '../base/clock.ts';
 import { invariant } from '../base/invariant.ts';
 import { compileCampaign } from '../compose/compose.ts';
 import type { CampaignPlan } from '../mail/campaign.ts';
+import { makeEnvelope } from '../mail/envelope.ts';
 import { packOutcomes } from '../mail/packed_outcomes.ts';
 import { judgeLocally, type Verdict } from '../mail/verdict.ts';
 import { attachLimiter } from '../schedule/limiter.ts';
@@ -74,7 +75,7 @@ function compiledFor(run: BatchRun): CompiledCampaign {
   const known = compiled.get(run.task.planKey);
   if (known !== undefined) return known;
   const plan: CampaignPlan = deserialize(Buffer.from(run.task.plan));
-  const fresh = { plan, composer: compileCampaign(plan) };
+  const fresh = { envelope: makeEnvelope(plan.campaign), composer: compileCampaign(plan) };
   compiled.set(run.task.planKey, fresh);
   const [oldest] = compiled.keys();
   if (compiled.size > compiledKept && oldest !== undefined) compiled.delete(oldest);

@@ -1,7 +1,7 @@
 // The work of one thread for one relay: batch runs in, transactions out, as sessions ask for them.
 import type { Clock } from '../base/clock.ts';
 import type { Composer } from '../compose/compose.ts';
-import type { CampaignPlan } from '../mail/campaign.ts';
+import { carriesUtf8, findLack, formatMail, formatRcpt, type Envelope, type Lack } from '../mail/envelope.ts';
 import type { Recipient } from '../mail/recipient.ts';
 import { judgeLocally, type Verdict } from '../mail/verdict.ts';
 import type { Limiter } from '../schedule/limiter.ts';
@@ -21,7 +21,7 @@ export interface RowTransaction extends Transaction {
 
 /** A campaign made ready to compose. */
 export interface CompiledCampaign {
-  readonly plan: CampaignPlan;
+  readonly envelope: Envelope;
   readonly composer: Composer;
 }
 
@@ -88,28 +88,53 @@ export class RelayWork implements Work<RowTransaction> {
 
   /** The transaction for a recipient, or undefined where it ended before the relay saw it. */
   #begin(run: BatchRun, recipient: Recipient, extensions: Extensions): RowTransaction | undefined {
-    const { plan, composer } = this.#compiled(run);
+    const { envelope, composer } = this.#compiled(run);
+    const lack = findLack(envelope, extensions);
+    if (lack !== undefined) return this.#refuse(run, recipient, judgeLocally('lacking', lacks[lack]));
     const composed = composer.compose(recipient, this.#clock.now());
     if (composed.kind === 'invalid') {
       run.settle(recipient.row, 'invalid', judgeLocally('unmakeable', composed.reason));
       return undefined;
     }
-    const sizeBytes = composed.message.length;
-    const limitBytes = extensions.sizeLimitBytes;
-    // RFC 1870 §6.1: what the relay has said it will not take is not sent.
-    if (limitBytes !== undefined && limitBytes > 0 && sizeBytes > limitBytes) {
-      const text = `the message has ${sizeBytes} bytes, the relay takes ${limitBytes}`;
-      run.settle(recipient.row, 'rejected', judgeLocally('oversize', text));
+    const { message: content, isUtf8 } = composed;
+    const flaw = findFlaw(content.length, isUtf8, extensions);
+    if (flaw !== undefined) {
+      run.settle(recipient.row, 'rejected', flaw);
       return undefined;
     }
-    const size = limitBytes === undefined ? '' : ` SIZE=${sizeBytes}`;
     return {
-      mail: `MAIL FROM:<${plan.campaign.reversePath}>${size}\r\n`,
-      rcpt: `RCPT TO:<${recipient.address}>\r\n`,
-      content: composed.message,
+      mail: formatMail(envelope, recipient.row, content.length, isUtf8 || envelope.isUtf8, extensions),
+      rcpt: formatRcpt(envelope, recipient.address, extensions),
+      content,
       run,
       row: recipient.row,
       begunAt: performance.now(),
     };
   }
+
+  /** No recipient of this run can be sent to here, and none is to blame. */
+  #refuse(run: BatchRun, recipient: Recipient, verdict: Verdict): undefined {
+    this.#runs = this.#runs.filter((one) => one !== run);
+    run.settle(recipient.row, 'unsent', verdict);
+    run.giveBack(verdict, undefined);
+  }
+}
+
+const lacks: Record<Lack, string> = {
+  requireTls:
+    'the campaign has requireTls, and the relay does not offer REQUIRETLS (RFC 8689) in a TLS session with a verified certificate',
+  smtpUtf8:
+    'an address of the campaign needs SMTPUTF8, and the relay does not offer SMTPUTF8 and 8BITMIME (RFC 6531)',
+};
+
+/** Why the relay will not take a message, by what it has offered. */
+function findFlaw(sizeBytes: number, isUtf8: boolean, extensions: Extensions): Verdict | undefined {
+  const limitBytes = extensions.sizeLimitBytes;
+  // RFC 1870 §6.1: what the relay has said it will not take is not sent.
+  if (limitBytes !== undefined && limitBytes > 0 && sizeBytes > limitBytes)
+    return judgeLocally('oversize', `the message has ${sizeBytes} bytes, the relay takes ${limitBytes}`);
+  // RFC 6531 §3.1 (1): without the offer such an address is never sent.
+  if (isUtf8 && !carriesUtf8(extensions))
+    return judgeLocally('uncarried', 'an address needs SMTPUTF8, which the relay does not offer');
+  return undefined;
 }

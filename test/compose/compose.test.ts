@@ -10,8 +10,8 @@ test('a text message', () => {
   const plan = planOf(['email', 'first name'], {
     subject: templateOf("{{ first_name | default: 'Hello' }}, spring is here"),
     text: templateOf('Dear {{ first_name }},\n\n.hidden\nIt costs 1 = one.\n'),
-    replyTo: { name: '', address: 'help@example.com' },
-    headers: [['X-SMTPAPI', '{"category": "spring"}']],
+    replyTo: templateOf('help@example.com'),
+    headers: [['X-SMTPAPI', templateOf('{"category": "spring"}')]],
   });
   const composed = composeOne(plan, recipientOf(['ann@example.net', 'Zoë']));
   assert.ok(composed.kind === 'message');
@@ -23,10 +23,10 @@ test('a text message', () => {
       `Message-ID: <${composed.messageId}>`,
       'To: ann@example.net',
       'Subject: =?UTF-8?Q?Zo=C3=AB=2C_spring_is_here?=',
-      'X-SMTPAPI: {"category": "spring"}',
-      'Content-Transfer-Encoding: quoted-printable',
       'From: Shop <hello@mail.example.com>',
       'Reply-To: help@example.com',
+      'X-SMTPAPI: {"category": "spring"}',
+      'Content-Transfer-Encoding: quoted-printable',
       'MIME-Version: 1.0',
       'Content-Type: text/plain; charset=utf-8',
       '',
@@ -124,10 +124,6 @@ test('a missing cell is empty', () => {
 
 test('a name in the recipient address never reaches another header', () => {
   const plan = planOf([], { text: templateOf('x') });
-  assert.deepEqual(composeOne(plan, recipientOf([], 'jörg@example.net')), {
-    kind: 'invalid',
-    reason: 'address needs SMTPUTF8, which is not supported yet',
-  });
   assert.equal(composeOne(plan, recipientOf([], 'a@example.net\r\nBcc: b@example.net')).kind, 'invalid');
 });
 
@@ -160,14 +156,14 @@ test('a message as attachment travels as a file, for its lines would break the p
 
 test('header fields that cannot be written are refused when the campaign is compiled', () => {
   const table: readonly (readonly [why: RegExp, campaign: Partial<Campaign>])[] = [
-    [/"Bcc" is written by Posthaste itself/, { headers: [['Bcc', 'x@example.com']] }],
-    [/"content-type" is written/, { headers: [['content-type', 'text/plain']] }],
-    [/"X: y" is no header name/, { headers: [['X: y', 'z']] }],
-    [/"X\r\nBcc" is no header name/, { headers: [['X\r\nBcc', 'z']] }],
-    [/"\.X" is no header name/, { headers: [['.X', 'z']] }],
-    [/"" is no header name/, { headers: [['', 'z']] }],
-    [/is longer than 998 characters/, { headers: [['X-Long', 'y'.repeat(1000)]] }],
-    [/"From: .* is not plain ASCII/, { from: { name: '', address: 'jörg@example.com' } }],
+    [/"Bcc" is written by Posthaste itself/, { headers: [['Bcc', templateOf('x@example.com')]] }],
+    [/"content-type" is written/, { headers: [['content-type', templateOf('text/plain')]] }],
+    [/"X: y" is no header name/, { headers: [['X: y', templateOf('z')]] }],
+    [/"X\r\nBcc" is no header name/, { headers: [['X\r\nBcc', templateOf('z')]] }],
+    [/"\.X" is no header name/, { headers: [['.X', templateOf('z')]] }],
+    [/"" is no header name/, { headers: [['', templateOf('z')]] }],
+    [/is longer than 998 characters/, { headers: [['X-Long', templateOf('y'.repeat(1000))]] }],
+    [/From address cannot be written/, { from: { name: '', address: 'a b@example.com' } }],
   ];
   for (const [why, campaign] of table) {
     const check = (thrown: unknown): boolean =>
@@ -180,12 +176,12 @@ test('header fields that cannot be written are refused when the campaign is comp
   }
 });
 
-test('a header value of the campaign is literal, and its line breaks are spaces', () => {
-  const headers = [['X-Note', '{{ name }} =?utf-8?q?=41?=\r\nBcc: x@example.com']] as const;
+test('a header value without {{ is literal, and its line breaks are spaces', () => {
+  const headers = [['X-Note', templateOf('{% name %} =?utf-8?q?=41?=\r\nBcc: x@example.com')]] as const;
   const message = messageOf(
     composeOne(planOf(['name'], { text: templateOf('x'), headers }), recipientOf(['Ann'])),
   );
   assertContract(message);
   assert.doesNotMatch(message, /^Bcc/m);
-  assert.match(message, /^X-Note: =\?UTF-8\?B\?e3sgbmFtZSB9fSA9P3V0Zi04P3E/m);
+  assert.match(message, /^X-Note: =\?UTF-8\?B\?eyUgbmFtZSAlfSA9P3V0Zi04P3E/m);
 });

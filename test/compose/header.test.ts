@@ -94,3 +94,13 @@ test('any value reads back as itself, in lines of 78 and encoded-words of 75 cha
     { numRuns: 300 },
   );
 });
+
+function word(length: number): string {
+  return `<${'u'.repeat(length - 2)}>`;
+}
+
+test('a first word that fits in the next line only stands there, and one that fits in none stays where it is', () => {
+  assert.equal(formatField('X-Url', word(75), true), `X-Url:\r\n ${word(75)}`);
+  assert.equal(formatField('X-Url', word(71), true), `X-Url: ${word(71)}`);
+  assert.equal(formatField('X-Url', word(78), true), `X-Url: ${word(78)}`);
+});

@@ -71,7 +71,12 @@ const campaign: fc.Arbitrary<Partial<Campaign>> = fc
     fc.record({
       subject: subject.map(templateOf),
       from: mailbox,
-      replyTo: fc.option(mailbox, { nil: undefined }),
+      replyTo: fc.option(
+        fc
+          .constantFrom('"Müller, \\"Söhne\\" & Co" <help@example.com>', "o'hara+x@example.com")
+          .map(templateOf),
+        { nil: undefined },
+      ),
       attachments: fc.array(attachment, { maxLength: 3 }),
     }),
   )
@@ -110,8 +115,8 @@ test('no header field comes from a value', async () => {
         'message-id',
         'to',
         'subject',
-        'content-transfer-encoding',
         'from',
+        'content-transfer-encoding',
         'mime-version',
         'content-type',
       ]);
@@ -123,7 +128,7 @@ async function composeTheirs(campaign: Campaign, cells: readonly string[], subje
   const values = cells.map(normaliseText);
   const composer = new MailComposer({
     from: { ...campaign.from },
-    replyTo: campaign.replyTo === undefined ? undefined : { ...campaign.replyTo },
+    replyTo: campaign.replyTo?.source,
     to: recipientOf([]).address,
     subject,
     date: new Date(at),

@@ -36,6 +36,7 @@ test('the tables have a row for every key but the ways to write a secret or a te
     'html.file',
     ...secrets.flatMap((secret) => ways.map((way) => `relays.NAME.${secret}.${way}`)).sort(),
     'text.file',
+    ...ways.map((way) => `verp.secret.${way}`).sort(),
   ]);
 });
 

@@ -29,7 +29,7 @@ test('the example loads', () => {
   const { campaign } = file;
   assert.equal(campaign.name, 'spring-sale');
   assert.deepEqual(campaign.from, { name: 'Shop', address: 'hello@mail.example.com' });
-  assert.equal(campaign.replyTo?.address, 'help@example.com');
+  assert.equal(campaign.replyTo?.source, 'help@example.com');
   assert.equal(campaign.reversePath, 'hello@mail.example.com');
   assert.deepEqual(campaign.subject, {
     file: path,
@@ -39,7 +39,10 @@ test('the example loads', () => {
   assert.equal(campaign.text?.file, join(exampleDirectory, 'spring.txt'));
   assert.equal(campaign.text?.line, 1);
   assert.match(campaign.html?.source ?? '', /^<!doctype html>/);
-  assert.deepEqual(campaign.headers, [['X-Campaign', 'spring-sale']]);
+  assert.deepEqual(
+    campaign.headers.map(([name, { source, line }]) => [name, source, line]),
+    [['X-Campaign', 'spring-sale', 12]],
+  );
   assert.partialDeepStrictEqual(file.list, { addressColumn: 'email', format: 'csv' });
   assert.deepEqual([file.relay, file.rate, file.inDoubt], ['primary', { count: 200, perMs: 1000 }, 'resend']);
   assert.equal(file.directory, exampleDirectory);
@@ -119,8 +122,6 @@ test('a byte order mark of a template is no part of it', (t) => {
   assert.equal(load(t, `${head}text: { file: t.txt }`, { 't.txt': '\ufeffHi' }).campaign.text?.source, 'Hi');
 });
 
-const smtputf8 = 'has an address that needs SMTPUTF8, which is not supported; expected ASCII before the @';
-
 const refused: readonly (readonly [what: string, text: string, line: string | RegExp])[] = [
   [
     'neither text nor html',
@@ -143,9 +144,41 @@ const refused: readonly (readonly [what: string, text: string, line: string | Re
     'spring.yaml:1:7: from cannot be used; expected a mailbox such as Shop <hello@example.com>',
   ],
   [
-    'a from that needs SMTPUTF8',
-    'from: jürgen@example.com\nsubject: x\ntext: x',
-    `spring.yaml:1:7: from ${smtputf8}`,
+    'a replyTo that is no mailbox',
+    `${small}replyTo: nobody`,
+    /^spring\.yaml:4:10: replyTo is not a mailbox: .+; expected Name <local@domain>$/,
+  ],
+  ['a sender that is no mailbox', `${small}sender: nobody`, /^spring\.yaml:4:9: sender is not a mailbox: /],
+  [
+    'a Sender among the headers',
+    `${small}headers: { Sender: a@example.com }`,
+    /other than From, To, Cc, Bcc, Reply-To, Sender/,
+  ],
+  [
+    'an unsubscribe URL without TLS',
+    `${small}unsubscribe: { url: "http://example.com/" }`,
+    'spring.yaml:4:21: unsubscribe.url cannot be used; expected a Liquid template of a URL that begins with https:// or with a merge field',
+  ],
+  [
+    'an empty unsubscribe',
+    `${small}unsubscribe: { oneClick: false }`,
+    'spring.yaml:4:14: unsubscribe has neither url nor mailto; expected at least one of them',
+  ],
+  [
+    'a verp secret in the file itself',
+    `${small}verp: { secret: "0123456789abcdef" }`,
+    /^spring\.yaml:4:17: verp\.secret .*expected \{ env: NAME \}/,
+  ],
+  [
+    'a verp secret that is not there',
+    `${small}verp: { secret: { env: POSTHASTE_TEST_UNSET } }`,
+    /verp\.secret needs the environment variable POSTHASTE_TEST_UNSET, which is not set/,
+  ],
+  ['a dsn that asks for never and more', `${small}dsn: { notify: [never, failure] }`, /dsn\.notify/],
+  [
+    'a precedence that nobody knows',
+    `${small}precedence: urgent`,
+    'spring.yaml:4:13: precedence cannot be used; expected one of bulk, list, junk',
   ],
   [
     'a returnPath that is no address',
@@ -290,11 +323,14 @@ for (const name of [...ownHeaders, ...noHeaders]) {
 
 test('header fields keep their order and their spelling', (t) => {
   const { campaign } = load(t, `${small}headers: { X-b: '1', Precedence: bulk, X-a: "{{ literal }}" }`);
-  assert.deepEqual(campaign.headers, [
-    ['X-b', '1'],
-    ['Precedence', 'bulk'],
-    ['X-a', '{{ literal }}'],
-  ]);
+  assert.deepEqual(
+    campaign.headers.map(([name, { source }]) => [name, source]),
+    [
+      ['X-b', '1'],
+      ['Precedence', 'bulk'],
+      ['X-a', '{{ literal }}'],
+    ],
+  );
 });
 
 test('every problem is told at once: of single keys, of keys together and of files', (t) => {
@@ -441,4 +477,76 @@ test('whatever becomes of a campaign file, only our own errors come out', (t) =>
     }),
     { numRuns: 300 },
   );
+});
+
+test('a local part that is not ASCII is for the relay to judge', (t) => {
+  const { campaign } = load(t, 'from: jürgen@bücher.example\nsubject: x\ntext: x');
+  assert.deepEqual(campaign.from, { name: '', address: 'jürgen@xn--bcher-kva.example' });
+});
+
+test('header and envelope keys become what they say', (t) => {
+  const folder = makeFolder(t, {
+    'spring.yaml': `${head}text: x
+to: "{{ name }}"
+sender: Post <post@example.com>
+listId: News <news.example.com>
+unsubscribe: { url: "https://example.com/u?{{ id }}", mailto: u@example.com }
+feedbackId: "a:b:{{ id }}:shop1"
+precedence: bulk
+autoSubmitted: auto-generated
+returnPath: bounces@example.com
+verp: { secret: { file: verp.key } }
+dsn: { ret: hdrs, notify: [failure, delay] }
+requireTls: true
+`,
+    'verp.key': '0123456789abcdef\n',
+  });
+  const { campaign } = loadCampaign(join(folder, 'spring.yaml'));
+  assert.partialDeepStrictEqual(campaign, {
+    to: { line: 4, source: '{{ name }}' },
+    sender: { name: 'Post', address: 'post@example.com' },
+    listId: 'News <news.example.com>',
+    unsubscribe: { url: { line: 7 }, mailto: { source: 'u@example.com' }, oneClick: true },
+    feedbackId: { source: 'a:b:{{ id }}:shop1' },
+    precedence: 'bulk',
+    autoSubmitted: 'auto-generated',
+    reversePath: 'bounces@example.com',
+    verp: { secret: '0123456789abcdef' },
+    dsn: { ret: 'hdrs', notify: ['failure', 'delay'], envid: true, orcpt: true },
+    requireTls: true,
+  });
+});
+
+test('a secret that is short, or a reverse-path without room for the token, is refused', (t) => {
+  const folder = (returnPath: string, secret: string) =>
+    makeFolder(t, {
+      'c.yaml': `${small}returnPath: ${returnPath}\nverp: { secret: { file: k } }\n`,
+      k: secret,
+    });
+  const short = folder('b@example.com', '0123456789abcde');
+  assert.match(
+    errorOf(() => loadCampaign(join(short, 'c.yaml'))).message,
+    /verp\.secret is too short to be a secret; expected at least 16/,
+  );
+  const long = folder(`${'b'.repeat(32)}@example.com`, '0123456789abcdef');
+  assert.match(
+    errorOf(() => loadCampaign(join(long, 'c.yaml'))).message,
+    /verp has no room .* at most 31 octets/,
+  );
+});
+
+test('the digest changes with what stands in header and reverse-path, and not with how it is sent', (t) => {
+  const base = load(t, small).digest;
+  for (const keys of [
+    'to: "{{ a }}"',
+    'sender: s@example.com',
+    'listId: a.example.com',
+    'precedence: bulk',
+    'feedbackId: x',
+    'headers: { X-A: b }',
+    'replyTo: r@example.com',
+  ])
+    assert.notEqual(load(t, `${small}${keys}`).digest, base, keys);
+  for (const keys of ['dsn: { ret: full }', 'requireTls: true'])
+    assert.equal(load(t, `${small}${keys}`).digest, base, keys);
 });

@@ -67,3 +67,11 @@ test('campaigns do not see the batches of one another', async (t) => {
   assert.equal((await ledger.claimDue(second.id, 0, 9))[0]?.recipientCount, 2);
   assert.equal((await ledger.pending(first.id)).recipients, 1);
 });
+
+test('a campaign of which nothing is stored may get another plan, and no other may', async (t) => {
+  const ledger = await openFor(t);
+  const { id } = await ledger.createCampaign({ name: 'spring', planDigest: 'p', createdAt: 0 });
+  assert.equal((await ledger.replanCampaign(id, 'q')).planDigest, 'q');
+  await ledger.storeIntake(id, { batches: [batchOf([1, 2])], refused: [], rows: 2, columns }, 0);
+  assert.equal((await ledger.replanCampaign(id, 'r')).planDigest, 'q');
+});

@@ -132,13 +132,14 @@ test('only our own error comes out of rubbish', () => {
 test('extensions are named, or named away', () => {
   assert.deepEqual(parseExtensions('pipelining, SIZE'), ['PIPELINING', 'SIZE']);
   assert.deepEqual(parseExtensions('none'), []);
-  assert.equal(parseExtensions('all').length, 7);
+  assert.equal(parseExtensions('all').length, 8);
   assert.deepEqual(parseExtensions('-CHUNKING -dsn'), [
     'PIPELINING',
     'SIZE',
     '8BITMIME',
     'ENHANCEDSTATUSCODES',
     'SMTPUTF8',
+    'REQUIRETLS',
   ]);
   assert.throws(() => parseExtensions('PIPELINE'), { code: 'ERR_SANDBOX_EXTENSION', exitCode: 64 });
 });

@@ -104,7 +104,7 @@ test('a drop cuts TLS as well', async (t) => {
   const sandbox = await startFor(t, { tls: 'implicit', faults: [parseFault('mail: drop')] });
   const wire = await dialTls(t, sandbox);
   wire.socket.write(`EHLO c\r\n${transaction}`);
-  assert.match(await wire.untilClosed(), /250 CHUNKING\r\n$/);
+  assert.match(await wire.untilClosed(), /250 REQUIRETLS\r\n$/);
 });
 
 test('latency delays replies together, not one after another', async (t) => {

@@ -2,6 +2,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
+import { FaultPlan } from '../../src/sandbox/fault_plan.ts';
+import { settleSession } from '../../src/sandbox/options.ts';
+import { Session } from '../../src/sandbox/session.ts';
+import { emptyStats } from '../../src/sandbox/stats.ts';
 import { codesOf, cutIntoOctets, forget, repliesTo, talk, talkBothWays, withFaults } from './conversation.ts';
 
 const mail = 'MAIL FROM:<a@example.com>';
@@ -112,6 +116,31 @@ test('parameters that were not offered get 555, bad values 501', () => {
   const rcpts = [`${rcpt} NOTIFY=NEVER,DELAY`, `${rcpt} NOTIFY=DELAY,FAILURE ORCPT=rfc822;b@example.net`];
   assert.equal(codesOf(repliesTo({}, mail, ...rcpts)), '250 501 250');
   assert.equal(codesOf(repliesTo({}, `${mail} AUTH=<>`)), '555');
+});
+
+test('an ENVID is at most 100 characters long, an ORCPT 500', () => {
+  assert.equal(
+    codesOf(repliesTo({}, `${mail} ENVID=${'x'.repeat(101)}`, `${mail} ENVID=${'x'.repeat(100)}`)),
+    '501 250',
+  );
+  assert.equal(
+    codesOf(repliesTo({}, mail, `${rcpt} ORCPT=x;${'x'.repeat(499)}`, `${rcpt} ORCPT=x;${'x'.repeat(498)}`)),
+    '250 501 250',
+  );
+});
+
+test('REQUIRETLS is offered, and taken, inside TLS only', () => {
+  const { output, stats } = talkBothWays({}, `EHLO c\r\n${mail} REQUIRETLS\r\n`);
+  assert.doesNotMatch(output, /REQUIRETLS/);
+  assert.match(output, /\r\n555 5\.5\.4 Parameter not offered\r\n$/);
+  assert.equal(stats.violations.notOffered, 1);
+  const settings = settleSession({ tls: 'implicit' });
+  const plan = new FaultPlan([], 1, () => 0);
+  const session = new Session({ settings, plan, stats: emptyStats(), keep: () => {} }, 1);
+  session.open();
+  session.secure();
+  const secured = session.receive(Buffer.from(`EHLO c\r\n${mail} REQUIRETLS\r\n`)).output;
+  assert.match(secured, /250 REQUIRETLS\r\n250 2\.1\.0 Sender ok\r\n$/);
 });
 
 test('a message over the limit gets 552, declared or sent', () => {

@@ -36,6 +36,7 @@ test('one EHLO is all that is sent, under the name that was given, and its answe
     smtpUtf8: false,
     chunking: true,
     dsn: true,
+    requireTls: false,
   });
   assert.deepEqual(
     relay.received.map(({ line }) => line),

@@ -253,3 +253,12 @@ test('a client certificate is shown; a relay that misses one is told apart', asy
   assert.match(failure.verdict.text, /client certificate/);
   assert.match(failure.hint, /tls\.cert/);
 });
+
+test('REQUIRETLS counts where the certificate was verified, in a resumed session, too', async (context) => {
+  const sandbox = await startSandbox({ tls: 'starttls' });
+  context.after(() => sandbox.close());
+  const verifying = relayAt(sandbox.port, { tls: { ca: sandbox.certificate, rejectUnauthorized: true } });
+  for (const _ of [1, 2]) assert.equal((await mustOpen(context, verifying)).extensions.requireTls, true);
+  const trusting = relayAt(sandbox.port, { tls: { rejectUnauthorized: false } });
+  assert.equal((await mustOpen(context, trusting)).extensions.requireTls, false);
+});

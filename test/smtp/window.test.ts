@@ -94,7 +94,13 @@ async function countTogether(context: TestContext, messages: number): Promise<nu
       session.write();
     },
   };
-  new Session(socket, parseExtensions(['PIPELINING', 'CHUNKING']), options, owner, performance.now()).pump();
+  new Session(
+    socket,
+    parseExtensions(['PIPELINING', 'CHUNKING'], false),
+    options,
+    owner,
+    performance.now(),
+  ).pump();
   await done.promise;
   return together;
 }
