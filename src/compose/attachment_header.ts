@@ -57,7 +57,7 @@ export function cleanFilename(rendered: string): string {
 
 /** The ending is what programs are chosen by, so the cut is in front of it. */
 function shorten(name: string): string {
-  const characters = [...name];
+  const characters = Array.from(name);
   if (characters.length <= mostCharacters) return name;
   const ending = /\.[A-Za-z0-9]{1,10}$/.exec(name)?.[0] ?? '';
   return characters.slice(0, mostCharacters - ending.length).join('') + ending;

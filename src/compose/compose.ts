@@ -163,9 +163,10 @@ function compileParts(
   return buildSkeleton(campaign, hasRowFiles).map((part): MessagePart => {
     if (part.kind === 'body') return compileBody(part, templates);
     if (part.kind !== 'header') return part;
-    const { filenameTemplate } = part.attachment;
+    const { kind, attachment } = part;
+    const { filenameTemplate } = attachment;
     invariant(filenameTemplate !== undefined, 'only templates have a header of their own');
-    return { ...part, filename: parseTemplate(filenameTemplate, names, 'plain') };
+    return { kind, attachment, filename: parseTemplate(filenameTemplate, names, 'plain') };
   });
 }
 

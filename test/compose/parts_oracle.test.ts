@@ -176,7 +176,7 @@ function outlineOf(message: string): string[] {
     }
     const index = boundaries.findIndex((one) => line === `--${one}` || line === `--${one}--`);
     if (index !== -1) return [line.replace(boundaries[index] ?? '', String(index + 1))];
-    return /^Content-/.test(line) ? [line] : [];
+    return line.startsWith('Content-') ? [line] : [];
   });
 }
 
