@@ -45,7 +45,7 @@ export function brokenPackage(name: string, why: string, cause?: unknown): Posth
 /** A function that a module exports, by name or as its default. */
 export function functionOf(loaded: unknown, name: string): ((...args: unknown[]) => unknown) | undefined {
   if ((typeof loaded !== 'object' && typeof loaded !== 'function') || loaded === null) return undefined;
-  const found: unknown = name in loaded ? (loaded as Record<string, unknown>)[name] : undefined;
+  const found: unknown = Reflect.get(loaded, name);
   if (typeof found === 'function') return (...args) => Reflect.apply(found, undefined, args) as unknown;
   const inner: unknown = name !== 'default' && 'default' in loaded ? loaded.default : undefined;
   return inner === undefined ? undefined : functionOf(inner, name);

@@ -2,6 +2,7 @@
 //
 // It reads tokens and no tree: Liquid may stand between <ul> and <li> or open an element in one branch and close it in
 // another, and a tree would move or lose it there. Liquid stays what it is and where it is.
+import { unreachable } from '../base/invariant.ts';
 import { decodeEntities } from './entities.ts';
 import { endOfLiquid, listAttributes, tokenizeHtml, type HtmlToken } from './html_tokens.ts';
 import { TextWriter } from './text_writer.ts';
@@ -88,8 +89,11 @@ function convert(conversion: Conversion, token: HtmlToken): void {
     case 'open':
       openElement(conversion, token.name, written);
       break;
-    default:
+    case 'close':
       closeElement(conversion, token.name);
+      break;
+    default:
+      unreachable(token);
   }
 }
 

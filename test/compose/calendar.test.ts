@@ -93,8 +93,8 @@ test('a text value reads back as it was', () => {
       const read = line
         .slice('SUMMARY:'.length)
         .replace(/\\([\\;,n])/g, (_, one: string) => (one === 'n' ? '\n' : one));
-      // oxlint-disable-next-line no-control-regex -- they are what it looks for
       const expected = value
+        // oxlint-disable-next-line no-control-regex -- they are what it looks for
         .replace(/[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f]/g, '')
         .replace(/\r\n?/g, '\n');
       assert.equal(read, expected.toWellFormed());
