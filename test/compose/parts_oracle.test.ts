@@ -78,7 +78,7 @@ async function compare(shape: Shape, name: string, filename: string): Promise<vo
   const plan = planOf([...columns, 'filename'], campaignOf(shape));
   const composed = composeOne(plan, recipientOf([name, (shape.rowFiles ?? []).join(';'), filename]));
   const shown = shownName(filename);
-  if (shown === undefined && shape.attachments > 0) {
+  if (shown === undefined && shape.attachments + shape.cids > 0) {
     assert.deepEqual(composed, { kind: 'invalid', reason: 'the name of an attachment is empty' });
     return;
   }
@@ -116,6 +116,7 @@ function staticAttachments({ cids, attachments }: Shape): Attachment[] {
   return [
     ...Array.from({ length: cids }, (_, index) => ({
       filename: `logo${index}.png`,
+      filenameTemplate: index === 0 ? templateOf('{{ filename }}') : undefined,
       content: Buffer.from(`png ${index}`),
       cid: `logo${index}@example.com`,
     })),
@@ -147,7 +148,8 @@ function composeTheirs(shape: Shape, name: string, filename: string): MailCompos
         content: Buffer.from(content),
         cid,
         filename: filenameTemplate === undefined ? own : filename,
-        contentType: filenameTemplate === undefined ? undefined : 'application/pdf',
+        // The type is the file's own, whatever it is called.
+        contentType: own.endsWith('.png') ? 'image/png' : 'application/pdf',
       })),
       ...(rowFiles ?? []).map((one) => ({
         filename: one,

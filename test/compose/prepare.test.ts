@@ -79,6 +79,11 @@ const css: readonly (readonly [what: string, html: string, inlined: string])[] =
     '<table>{% for i in l %}<tr><td style="x: y;" {{ a }} title="{{ t | default: "<td>" }}">{{ i }}</td></tr>{% endfor %}</table>{% if a %}<div>{% else %}<div id=b>{% endif %}</div>',
   ],
   [
+    'addresses in styles keep their ampersands',
+    '<style>p { x: y }</style><p style="background: url(i?a=1&amp;copy=2)">t</p>',
+    '<p style="x: y;background: url(i?a=1&amp;copy=2)">t</p>',
+  ],
+  [
     'what Liquid prints in a rule is printed in the attribute',
     '<style>p { color: {{ c | default: "a & b" }} }</style><p>t</p>',
     '<p style="color: {{ c | default: "a & b" }};">t</p>',
