@@ -3,6 +3,7 @@ import { Liquid, LiquidError, Output, TypeGuards, type Template } from 'liquidjs
 import { ExitCode, messageOf, PosthasteError } from '../base/error.ts';
 import type { TemplateSource } from '../mail/campaign.ts';
 import type { Cell } from '../mail/recipient.ts';
+import { markValue } from './calendar.ts';
 import { RenderFailure } from './cell.ts';
 import { findNearestName, type ColumnNames } from './columns.ts';
 
@@ -30,8 +31,11 @@ export type Piece =
       readonly isStateful: boolean;
     };
 
-/** Where the output goes; in html Liquid escapes what `{{ }}` prints, and column pieces are left to the caller. */
-export type Place = 'plain' | 'html';
+/**
+ * Where the output goes; in html Liquid escapes what `{{ }}` prints, in calendar it marks it (calendar.ts), and
+ * column pieces are left to the caller.
+ */
+export type Place = 'plain' | 'html' | 'calendar';
 
 /** The data of one recipient: own properties only, no prototype. */
 export type Scope = Record<string, Cell>;
@@ -42,7 +46,7 @@ const limits = { parseLimit: 10_000_000, memoryLimit: 50_000_000, renderLimit: 5
 /** In messages to people. */
 const shownNames = 30;
 
-const engines = { plain: makeEngine('plain'), html: makeEngine('html') };
+const engines = { plain: makeEngine('plain'), html: makeEngine('html'), calendar: makeEngine('calendar') };
 
 /**
  * Parses a template and checks its names against the columns.
@@ -86,8 +90,10 @@ function makeEngine(place: Place): Liquid {
     ownPropertyOnly: true,
     // Partials are looked up here and never on disk.
     templates: {},
-    ...(place === 'html' ? { outputEscape: 'escape' as const } : {}),
+    ...(place === 'plain' ? {} : { outputEscape: place === 'html' ? 'escape' : markValue }),
   });
+  // Where a value ends is all that stands between a list and the lines of an invitation: there is no way round it.
+  if (place === 'calendar') engine.registerFilter('raw', (value: unknown) => value);
   for (const name of ['include', 'render', 'layout', 'block']) {
     engine.registerTag(name, {
       parse() {
@@ -177,7 +183,7 @@ function makeColumnPiece(output: Output, names: ColumnNames, place: Place): Piec
   if (!TypeGuards.isWordToken(root) && !TypeGuards.isQuotedToken(root)) return undefined;
   const index = names.get(root.content);
   // Liquid appends the escape filter itself, except after `raw`.
-  const written = place === 'html' ? filters.slice(0, -1) : filters;
+  const written = place === 'plain' ? filters : filters.slice(0, -1);
   if (index === undefined || written.length > 1 || filters.some(({ raw }) => raw)) return undefined;
   const [filter] = written;
   if (filter === undefined) return { kind: 'column', name: root.content, index, fallback: undefined };

@@ -28,6 +28,22 @@ export function readFromFolder(campaignPath: string, path: string, mostBytes: nu
   }
 }
 
+/** The real path of a folder inside of the campaign's, or a predicate that says why there is none. */
+export function findFolder(
+  campaignPath: string,
+  path: string,
+): { kind: 'found'; path: string } | Extract<ReadFile, { kind: 'problem' }> {
+  const folder = dirname(campaignPath);
+  try {
+    const real = realpathSync(resolve(folder, path));
+    if (!isWithin(realpathSync(folder), real)) return problem("is not inside of the campaign's folder");
+    return statSync(real).isDirectory() ? { kind: 'found', path: real } : problem('is not a folder');
+  } catch (error) {
+    const isMissing = systemCodeOf(error) === 'ENOENT' || systemCodeOf(error) === 'ENOTDIR';
+    return { kind: 'problem', what: `cannot be used: ${whyUnreadable(error)}`, isMissing };
+  }
+}
+
 /** The absolute path of a file that is read later; undefined where it would be outside of the campaign's folder. */
 export function resolveInFolder(campaignPath: string, path: string): string | undefined {
   const folder = resolve(dirname(campaignPath));
@@ -46,6 +62,6 @@ function isWithin(folder: string, path: string): boolean {
   return way !== '' && way !== '..' && !way.startsWith(`..${sep}`) && !isAbsolute(way);
 }
 
-function problem(what: string): ReadFile {
+function problem(what: string): Extract<ReadFile, { kind: 'problem' }> {
   return { kind: 'problem', what, isMissing: false };
 }

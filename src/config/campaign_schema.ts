@@ -3,24 +3,59 @@ import * as z from 'zod';
 import { envelopeKeys, listKeys, mailboxKeys } from './header_schema.ts';
 import { key, expects } from './key.ts';
 import { relayName } from './relay_schema.ts';
-import { choice, duration, line, number, rate, text } from './value.ts';
+import { choice, duration, flag, line, number, rate, size, text } from './value.ts';
 
 const path = 'the path of a file';
 
-const partSchema = () =>
+export const calendarMethods = [
+  'PUBLISH',
+  'REQUEST',
+  'REPLY',
+  'ADD',
+  'CANCEL',
+  'REFRESH',
+  'COUNTER',
+  'DECLINECOUNTER',
+] as const;
+
+const fileSchema = () =>
+  z.strictObject({ file: key(line(path), 'File with the template, relative to this file.') });
+
+const partSchema = () => expects(z.union([z.string().min(1), fileSchema()]), 'a template, or { file: PATH }');
+
+/** `none` is text for YAML, `false` is not; both leave the part out. */
+const textSchema = () =>
   expects(
-    z.union([
-      z.string().min(1),
-      z.strictObject({ file: key(line(path), 'File with the template, relative to this file.') }),
-    ]),
-    'a template, or { file: PATH }',
+    z.union([z.literal(false), z.string().min(1), fileSchema()]),
+    'a template, { file: PATH }, or none',
   );
 
 const attachmentSchema = z.strictObject({
-  path: key(line(path), 'The file, relative to this one and not outside of its folder.'),
+  path: key(line(path).optional(), {
+    sentence: 'The file, relative to this one and not outside of its folder. Every recipient gets it.',
+    default: 'needed unless there is a `column`',
+  }),
+  column: key(line('the name of a column').optional(), {
+    sentence:
+      'Column that names the files of each recipient, relative to `root`; in NDJSON it may be a list.',
+    default: 'none',
+  }),
+  root: key(line('the path of a folder').optional(), {
+    sentence:
+      'With `column`: folder that its files are in and that they cannot leave, itself inside of this file’s.',
+    default: 'needed with `column`',
+  }),
+  separator: key(text((value) => value.length === 1, 'one character').prefault(';'), {
+    sentence: 'With `column`: character between the names of several files.',
+  }),
+  optional: key(
+    flag().prefault(false),
+    'With `column`: whether a blank cell means no such file; otherwise it makes the row invalid.',
+  ),
+  maxSize: key(size('1B', '64MiB').prefault('10MiB'), 'With `column`: a larger file makes the row invalid.'),
   filename: key(text(isFilename, 'a file name without folders').optional(), {
-    sentence: 'Name that recipients see.',
-    default: 'the last part of `path`',
+    sentence: 'Liquid template of the name that recipients see.',
+    default: 'the last part of the path',
   }),
   contentType: key(text(isContentType, 'a media type such as image/png').optional(), {
     sentence: 'Media type (RFC 2045 §5.1).',
@@ -30,6 +65,21 @@ const attachmentSchema = z.strictObject({
     text(isContentId, 'a Content-ID without angle brackets and spaces').optional(),
     'Content-ID of an inline image: `<img src="cid:logo">`.',
   ),
+});
+
+const calendarSchema = z.strictObject({
+  file: key(
+    line(path),
+    'Liquid template of the invitation (RFC 5545); values are encoded and lines are folded.',
+  ),
+  method: key(choice(calendarMethods).optional(), {
+    sentence: 'What calendars do with it (RFC 5546 §1.4).',
+    default: "the file's METHOD",
+  }),
+  attach: key(flag().prefault(true), 'Whether the invitation is attached as a file, too.'),
+  filename: key(text(isFilename, 'a file name without folders').prefault('invite.ics'), {
+    sentence: 'Name of that file.',
+  }),
 });
 
 const listSchema = z.strictObject({
@@ -71,12 +121,23 @@ export const campaignSchema = z.strictObject({
   from: key(line('a mailbox such as Shop <hello@example.com>'), 'Mailbox of the From field.'),
   ...mailboxKeys,
   subject: key(text(isSubject, 'text in one line'), 'Liquid template of the subject.'),
-  text: key(
+  text: key(textSchema().optional(), {
+    sentence: 'Liquid template of the plain text part; `none` leaves it out. Or `html` is needed.',
+    default: 'made of `html`',
+  }),
+  html: key(
     partSchema().optional(),
-    'Liquid template of the plain text part. At least one of `text` and `html` is needed.',
+    'Liquid template of the HTML part; values are escaped. A file that ends in .mjml is MJML.',
   ),
-  html: key(partSchema().optional(), 'Liquid template of the HTML part; values are escaped.'),
-  attachments: key(z.array(attachmentSchema).max(100).prefault([]), 'Files that every message carries.'),
+  css: key(choice(['inline']).optional(), {
+    sentence: 'inline: style sheets of the HTML part become style attributes; media queries stay.',
+    default: 'left as it is',
+  }),
+  calendar: key(calendarSchema.optional(), {
+    sentence: 'A calendar invitation beside text and HTML.',
+    default: 'none',
+  }),
+  attachments: key(z.array(attachmentSchema).max(100).prefault([]), 'Files that messages carry.'),
   headers: key(
     z
       .record(headerName(), text(isHeaderValue, 'text in one line, in quotes where YAML sees a number'))

@@ -3,15 +3,18 @@ import { createHash } from 'node:crypto';
 import { basename, dirname, extname, resolve } from 'node:path';
 import { ExitCode } from '../base/error.ts';
 import type { Rate } from '../base/quantity.ts';
-import type { Attachment, Campaign, TemplateSource } from '../mail/campaign.ts';
+import type { Campaign, TemplateSource } from '../mail/campaign.ts';
 import { readFromFolder, resolveInFolder } from './campaign_folder.ts';
+import { readAttachments, readRowAttachments } from './campaign_attachments.ts';
+import { checkContentIds, readBodyWork, readCalendar } from './campaign_bodies.ts';
 import { campaignName, campaignSchema, type WrittenCampaign } from './campaign_schema.ts';
 import { parsePart, parseRest } from './issues.ts';
 import { expectationOf } from './key.ts';
-import { failureOf, formatPath, type Failure, type Path, type Problem } from './problem.ts';
+import { failureOf, type Failure, type Path, type Problem } from './problem.ts';
 import { headerDigestParts, readHeaderKeys } from './read_headers.ts';
+import { tell, type Reading } from './reading.ts';
 import { decodeUtf8, readTextFile } from './text_file.ts';
-import { parseYaml, type YamlFile } from './yaml_file.ts';
+import { parseYaml } from './yaml_file.ts';
 
 /** How to read a campaign's list. */
 interface CampaignList {
@@ -48,7 +51,6 @@ export interface CampaignFile {
 }
 
 const mostTemplateBytes = 8 * 1_048_576;
-const mostAttachmentBytes = 64 * 1_048_576;
 
 /**
  * Loads a campaign. Throws ERR_CAMPAIGN_READ (exit code 66) where there is no such file, else
@@ -82,21 +84,12 @@ export function loadCampaign(path: string, env: NodeJS.ProcessEnv = process.env)
     rate,
     inDoubt,
     retry,
-    digest: digestOf(campaign),
+    digest: digestOf(campaign, written),
     directory: resolve(dirname(path)),
   };
 }
 
 const standIns = { name: 'a', from: 'a@example.com', subject: 'a', text: 'a', html: 'a' };
-
-interface Reading {
-  readonly path: string;
-  readonly file: YamlFile;
-  readonly written: WrittenCampaign;
-  readonly problems: Problem[];
-  /** Where `{ env: NAME }` of a secret is looked up. */
-  readonly env: NodeJS.ProcessEnv;
-}
 
 const unreadable: Failure = {
   code: 'ERR_CAMPAIGN_READ',
@@ -115,10 +108,15 @@ function invalid(problems: readonly Problem[]) {
 
 function readCampaign(reading: Reading): Campaign {
   const { written, path, file } = reading;
-  const fields = readHeaderKeys({ ...reading, tell: (at, problem) => tell(reading, at, problem) });
-  if (written.text === undefined && written.html === undefined) {
+  const fields = readHeaderKeys(reading);
+  if ((written.text === undefined || isLeftOut(written.text)) && written.html === undefined) {
     tell(reading, ['text'], { what: 'and html are both missing', expected: 'at least one of them' });
   }
+  const text = readPart(reading, 'text');
+  const html = readPart(reading, 'html');
+  const attachments = readAttachments(reading);
+  const bodyWork = readBodyWork(reading, html);
+  checkContentIds(reading, html, bodyWork);
   return {
     name: readName(reading),
     ...fields,
@@ -127,9 +125,12 @@ function readCampaign(reading: Reading): Campaign {
       line: file.contentLine(['subject']),
       source: written.subject.replace(/\r?\n$/, ''),
     },
-    text: readPart(reading, 'text'),
-    html: readPart(reading, 'html'),
-    attachments: readAttachments(reading),
+    text,
+    html,
+    attachments,
+    rowAttachments: readRowAttachments(reading),
+    calendar: readCalendar(reading),
+    bodyWork,
   };
 }
 
@@ -147,7 +148,7 @@ function readName(reading: Reading): string {
 
 function readPart(reading: Reading, key: 'text' | 'html'): TemplateSource | undefined {
   const written = reading.written[key];
-  if (written === undefined) return undefined;
+  if (written === undefined || isLeftOut(written)) return undefined;
   if (typeof written === 'string') {
     return { file: reading.path, line: reading.file.contentLine([key]), source: written };
   }
@@ -162,21 +163,9 @@ function readPart(reading: Reading, key: 'text' | 'html'): TemplateSource | unde
   return { file: read.shownPath, line: 1, source: source ?? '' };
 }
 
-function readAttachments(reading: Reading): Attachment[] {
-  const cids = new Set<string>();
-  return reading.written.attachments.flatMap((one, index) => {
-    if (one.cid !== undefined && cids.has(one.cid)) {
-      tell(reading, ['attachments', index, 'cid'], { what: 'is the cid of an attachment above, too' });
-    }
-    cids.add(one.cid ?? '');
-    const read = readFromFolder(reading.path, one.path, mostAttachmentBytes);
-    if (read.kind === 'problem') {
-      tell(reading, ['attachments', index, 'path'], { what: read.what, missingInput: read.isMissing });
-      return [];
-    }
-    const { contentType, cid } = one;
-    return [{ filename: one.filename ?? basename(one.path), content: read.bytes, contentType, cid }];
-  });
+/** `text: none`; YAML reads "none" as text, and "false" as what it says. */
+function isLeftOut(written: WrittenCampaign['text']): written is false | 'none' {
+  return written === false || written === 'none';
 }
 
 function readList(reading: Reading): CampaignList {
@@ -202,10 +191,10 @@ function readRetry(reading: Reading): CampaignRetry {
 }
 
 /** The parts in a fixed order: a digest must be the same in every version for the same message. */
-function digestOf(campaign: Campaign): string {
+function digestOf(campaign: Campaign, written: WrittenCampaign): string {
   const { name, from, replyTo, reversePath, subject, text, html, attachments, headers } = campaign;
   const files = attachments.map((one) => [
-    one.filename,
+    one.filenameTemplate?.source ?? one.filename,
     one.contentType ?? null,
     one.cid ?? null,
     sha256(one.content),
@@ -213,16 +202,47 @@ function digestOf(campaign: Campaign): string {
   const mailboxes = [[from.name, from.address], replyTo?.source ?? null];
   const literals = headers.map(([field, value]) => [field, value.source]);
   const templates = [subject, text, html].map((one) => one?.source ?? null);
-  const parts = [name, mailboxes, reversePath, templates, files, literals, ...headerDigestParts(campaign)];
+  const added = listAdded(campaign, written);
+  const parts = [
+    name,
+    mailboxes,
+    reversePath,
+    templates,
+    files,
+    literals,
+    ...headerDigestParts(campaign),
+    ...added,
+  ];
   return sha256(JSON.stringify(parts));
+}
+
+/**
+ * What the first version did not have, so that campaigns without it keep their digests. Of what is made by packages,
+ * the sources and options count, and not what this version of a package makes of them.
+ */
+function listAdded({ calendar, bodyWork }: Campaign, { attachments }: WrittenCampaign): unknown[] {
+  const added: unknown[] = [];
+  const byColumn = attachments.filter((one) => one.column !== undefined);
+  if (byColumn.length > 0)
+    added.push([
+      'files',
+      byColumn.map((one) => [
+        one.column,
+        one.root,
+        one.separator,
+        one.optional,
+        one.maxSize,
+        one.filename,
+        one.contentType,
+      ]),
+    ]);
+  if (calendar !== undefined)
+    added.push(['calendar', calendar.source.source, calendar.method, calendar.filename ?? null]);
+  if (bodyWork !== undefined)
+    added.push(['bodies', bodyWork.makesText, bodyWork.inlinesCss, bodyWork.mjml?.includes ?? null]);
+  return added;
 }
 
 function sha256(content: string | Uint8Array): string {
   return createHash('sha256').update(content).digest('hex');
-}
-
-/** `what` is a predicate; the key's path is its subject. */
-function tell(reading: Reading, path: Path, problem: Omit<Problem, 'place'>): void {
-  const place = reading.file.place(path, 'value');
-  reading.problems.push({ ...problem, place, what: `${formatPath(path)} ${problem.what}` });
 }

@@ -3,19 +3,9 @@ import { dirname } from 'node:path';
 import { parseAddress, parseMailbox } from '../mail/address.ts';
 import type { Campaign, Mailbox, TemplateSource } from '../mail/campaign.ts';
 import { maxVerpBaseOctets } from '../mail/verp.ts';
-import type { WrittenCampaign } from './campaign_schema.ts';
-import type { Path, Problem } from './problem.ts';
+import type { Path } from './problem.ts';
+import { tell, type Reading } from './reading.ts';
 import { readSecret } from './secret.ts';
-import type { YamlFile } from './yaml_file.ts';
-
-/** A campaign file under way, as far as this needs it. */
-export interface HeaderReading {
-  readonly path: string;
-  readonly file: YamlFile;
-  readonly written: WrittenCampaign;
-  readonly env: NodeJS.ProcessEnv;
-  readonly tell: (path: Path, problem: Omit<Problem, 'place'>) => void;
-}
 
 type HeaderKeys = Pick<
   Campaign,
@@ -35,7 +25,7 @@ type HeaderKeys = Pick<
   | 'requireTls'
 >;
 
-export function readHeaderKeys(reading: HeaderReading): HeaderKeys {
+export function readHeaderKeys(reading: Reading): HeaderKeys {
   const { written } = reading;
   const from = readMailbox(reading, 'from', written.from);
   const reversePath =
@@ -82,30 +72,26 @@ export function headerDigestParts(campaign: Campaign): unknown[] {
   return parts.every((part) => part === undefined) ? [] : [parts.map((part) => part ?? null)];
 }
 
-function templateAt(
-  reading: HeaderReading,
-  path: Path,
-  source: string | undefined,
-): TemplateSource | undefined {
+function templateAt(reading: Reading, path: Path, source: string | undefined): TemplateSource | undefined {
   return source === undefined
     ? undefined
     : { file: reading.path, line: reading.file.contentLine(path), source };
 }
 
-function readMailbox(reading: HeaderReading, key: 'from' | 'sender', written: string): Mailbox {
+function readMailbox(reading: Reading, key: 'from' | 'sender', written: string): Mailbox {
   const mailbox = parseMailbox(written);
   if (mailbox.kind === 'mailbox') return { name: mailbox.name, address: mailbox.address };
-  reading.tell([key], { what: `is not a mailbox: ${mailbox.reason}`, expected: 'Name <local@domain>' });
+  tell(reading, [key], { what: `is not a mailbox: ${mailbox.reason}`, expected: 'Name <local@domain>' });
   return { name: '', address: '' };
 }
 
 /** A template is looked at when its row is there, anything else now. */
-function readReplyTo(reading: HeaderReading): TemplateSource | undefined {
+function readReplyTo(reading: Reading): TemplateSource | undefined {
   const { replyTo } = reading.written;
   if (replyTo !== undefined && !/\{[{%]/.test(replyTo)) {
     const mailbox = parseMailbox(replyTo);
     if (mailbox.kind === 'invalid')
-      reading.tell(['replyTo'], {
+      tell(reading, ['replyTo'], {
         what: `is not a mailbox: ${mailbox.reason}`,
         expected: 'Name <local@domain>',
       });
@@ -113,28 +99,28 @@ function readReplyTo(reading: HeaderReading): TemplateSource | undefined {
   return templateAt(reading, ['replyTo'], replyTo);
 }
 
-function readAddress(reading: HeaderReading, written: string): string {
+function readAddress(reading: Reading, written: string): string {
   const parsed = parseAddress(written);
   if (parsed.kind === 'address') return parsed.address;
-  reading.tell(['returnPath'], { what: `is not an address: ${parsed.reason}`, expected: 'local@domain' });
+  tell(reading, ['returnPath'], { what: `is not an address: ${parsed.reason}`, expected: 'local@domain' });
   return '';
 }
 
-function readHeaders(reading: HeaderReading): [string, TemplateSource][] {
+function readHeaders(reading: Reading): [string, TemplateSource][] {
   const seen = new Set<string>();
   return Object.entries(reading.written.headers).map(([name, source]) => {
-    if (seen.has(name.toLowerCase())) reading.tell(['headers', name], { what: 'occurs twice' });
+    if (seen.has(name.toLowerCase())) tell(reading, ['headers', name], { what: 'occurs twice' });
     seen.add(name.toLowerCase());
     return [name, { file: reading.path, line: reading.file.contentLine(['headers', name]), source }];
   });
 }
 
-function readUnsubscribe(reading: HeaderReading): Campaign['unsubscribe'] {
+function readUnsubscribe(reading: Reading): Campaign['unsubscribe'] {
   const { unsubscribe } = reading.written;
   if (unsubscribe === undefined) return undefined;
   const { url, mailto, oneClick } = unsubscribe;
   if (url === undefined && mailto === undefined)
-    reading.tell(['unsubscribe'], { what: 'has neither url nor mailto', expected: 'at least one of them' });
+    tell(reading, ['unsubscribe'], { what: 'has neither url nor mailto', expected: 'at least one of them' });
   return {
     url: templateAt(reading, ['unsubscribe', 'url'], url),
     mailto: templateAt(reading, ['unsubscribe', 'mailto'], mailto),
@@ -144,14 +130,14 @@ function readUnsubscribe(reading: HeaderReading): Campaign['unsubscribe'] {
 
 const leastSecretChars = 16;
 
-function readVerp(reading: HeaderReading, reversePath: string): Campaign['verp'] {
+function readVerp(reading: Reading, reversePath: string): Campaign['verp'] {
   const { verp } = reading.written;
   if (verp === undefined) return undefined;
   const found = readSecret(verp.secret, { directory: dirname(reading.path), env: reading.env });
   const path = ['verp', 'secret'];
-  if (found.kind === 'problem') reading.tell(path, { what: found.what, expected: found.expected });
+  if (found.kind === 'problem') tell(reading, path, { what: found.what, expected: found.expected });
   else if (found.text.length < leastSecretChars)
-    reading.tell(path, {
+    tell(reading, path, {
       what: 'is too short to be a secret',
       expected: `at least ${leastSecretChars} characters`,
     });
@@ -160,7 +146,7 @@ function readVerp(reading: HeaderReading, reversePath: string): Campaign['verp']
     Buffer.byteLength(reversePath.slice(0, Math.max(0, split))) > maxVerpBaseOctets ||
     reversePath.startsWith('"')
   )
-    reading.tell(['verp'], {
+    tell(reading, ['verp'], {
       what: 'has no room for its token in the reverse-path',
       expected: `a returnPath with at most ${maxVerpBaseOctets} octets and no quotes before the @`,
     });

@@ -1,11 +1,12 @@
 // The kinds of value that keys take: each with its check, its range and the words that name both.
 import { isIP } from 'node:net';
 import * as z from 'zod';
-import { parseDurationMs, parseRate, type Rate } from '../base/quantity.ts';
+import { parseDurationMs, parseRate, parseSizeBytes, type Rate } from '../base/quantity.ts';
 import { expects } from './key.ts';
 
 /** Patterns are for editors; the parsers of base/quantity.ts decide. A test holds them together. */
 export const durationPattern = /^\d+(\.\d+)?(ms|s|m|h|d)$/;
+export const sizePattern = /^\d+(\.\d+)?(B|kB|KiB|MB|MiB|GB|GiB)$/;
 export const ratePattern = /^\d+\/(s|m|h|d)$/;
 
 /** A whole number within a range, both ends included. */
@@ -60,6 +61,19 @@ export function durationOrMs(least: string, most: string) {
     schema,
     `a duration from ${least} to ${most}, such as 30s, or a whole number of milliseconds`,
   );
+}
+
+/** A size such as "10MiB" within a range; its value is in bytes. */
+export function size(least: string, most: string) {
+  const schema = z
+    .string()
+    .regex(sizePattern)
+    .transform((written, context) => {
+      const bytes = parseSizeBytes(written) ?? Number.NaN;
+      const isWithin = bytes >= (parseSizeBytes(least) ?? 0) && bytes <= (parseSizeBytes(most) ?? 0);
+      return orIssue(isWithin ? Math.floor(bytes) : undefined, context);
+    });
+  return expects(schema, `a size from ${least} to ${most}, such as 10MiB`);
 }
 
 /** A rate such as "100/s". */

@@ -3,6 +3,7 @@ import { systemClock } from '../base/clock.ts';
 import { ExitCode, PosthasteError } from '../base/error.ts';
 import { formatRate, type Rate } from '../base/quantity.ts';
 import { checkTemplates, compileCampaign } from '../compose/compose.ts';
+import { prepareCampaign } from '../compose/prepare.ts';
 import { Dispatcher, type DispatchEnd } from '../dispatch/dispatcher.ts';
 import { openWorkerPool, type WorkerPool } from '../dispatch/worker_pool.ts';
 import { createFanout, type Fanout } from '../events/fanout.ts';
@@ -315,7 +316,8 @@ export class Sending {
 }
 
 /** Opens the ledger, finds or begins the campaign in it, and starts the metrics listener. */
-export async function openSending(request: SendRequest, log: Log): Promise<Sending> {
+export async function openSending(written: SendRequest, log: Log): Promise<Sending> {
+  const request = { ...written, campaign: await prepareCampaign(written.campaign) };
   const ledger = await openLedger({ directory: request.stateDir });
   try {
     const record = await findOrCreateCampaign(ledger, request.campaign.name, request.planDigest);

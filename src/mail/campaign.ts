@@ -11,11 +11,57 @@ export interface TemplateSource {
 
 export interface Attachment {
   readonly filename: string;
+  /** Per recipient, instead of `filename`. */
+  readonly filenameTemplate?: TemplateSource | undefined;
   readonly content: Uint8Array;
   /** Guessed from the name where absent. */
   readonly contentType?: string | undefined;
   /** Content-ID of an inline image, without angle brackets. */
   readonly cid?: string | undefined;
+}
+
+/** Files that one recipient gets: a column names them. */
+export interface RowAttachments {
+  readonly column: string;
+  /** Absolute path of the folder that the names are relative to and that they cannot leave; symbolic links resolved. */
+  readonly root: string;
+  /** Between the names of several files. */
+  readonly separator: string;
+  /** Whether a blank cell means a message without such a file instead of an invalid recipient. */
+  readonly isOptional: boolean;
+  /** Of one file. */
+  readonly mostBytes: number;
+  /** Name that the recipient sees; the file's own where absent. */
+  readonly filenameTemplate?: TemplateSource | undefined;
+  /** Guessed from the name where absent. */
+  readonly contentType?: string | undefined;
+  /** `file:line:column` of the column's name in the campaign file. */
+  readonly where: string;
+}
+
+/** A calendar invitation (RFC 5545): text/calendar beside text and html (RFC 6047 §2.4). */
+export interface Calendar {
+  readonly source: TemplateSource;
+  /** RFC 5546 §1.4: REQUEST, CANCEL, …; the METHOD of the source. */
+  readonly method: string;
+  /** Name of the same invitation as an attachment; undefined for none. */
+  readonly filename: string | undefined;
+}
+
+/** What the bodies still need before they are templates for recipients; `prepareCampaign` does it. */
+export interface BodyWork {
+  /** The text part is made of the HTML part. */
+  readonly makesText: boolean;
+  /** Style sheets of the HTML part become style attributes. */
+  readonly inlinesCss: boolean;
+  /** Where `html` is MJML. */
+  readonly mjml?: MjmlFiles | undefined;
+}
+
+/** MJML with all that it includes, already read. Paths are relative to the campaign's folder. */
+export interface MjmlFiles {
+  readonly path: string;
+  readonly includes: readonly { readonly path: string; readonly source: string }[];
 }
 
 /** A mailbox of a header: display name and address. */
@@ -58,6 +104,12 @@ export interface Campaign {
   readonly text?: TemplateSource | undefined;
   readonly html?: TemplateSource | undefined;
   readonly attachments: readonly Attachment[];
+  readonly rowAttachments?: readonly RowAttachments[] | undefined;
+  readonly calendar?: Calendar | undefined;
+  /** Absent once it is done. */
+  readonly bodyWork?: BodyWork | undefined;
+  /** What bodies were made of: checked first, for that is where people look for their mistakes. */
+  readonly originals?: readonly TemplateSource[] | undefined;
   /** Further header fields, in order; a value with `{{` is a template, any other is literal text. */
   readonly headers: readonly (readonly [name: string, value: TemplateSource])[];
   /** RFC 2919 §2: `label.example.com`, with or without a phrase: `News <news.example.com>`. */

@@ -50,6 +50,36 @@ function unquote(field: string): string {
   return field.startsWith('"') ? field.slice(1, -1).replaceAll('""', '"') : field;
 }
 
+test('an HTML campaign with files by column and an invitation goes out whole, and a row without its file is invalid', async (context) => {
+  const sandbox = await openRelay(context);
+  const folder = new Folder(context, {
+    'campaign.yaml':
+      'name: parts\nfrom: hello@mail.example.com\nsubject: Hi\ncss: inline\n' +
+      'html: "<style>p { color: red }</style><p>Dear {{ name }}</p>"\n' +
+      'calendar: { file: invite.ics }\n' +
+      'attachments: [{ column: file, root: files, filename: "for {{ name }}.txt" }]\n',
+    'invite.ics': 'BEGIN:VCALENDAR\nMETHOD:REQUEST\nSUMMARY:Tea with {{ name }}\nEND:VCALENDAR\n',
+    'files/a.txt': 'A',
+    'list.csv': 'email,name,file\nann@example.com,Ann,a.txt\nben@example.com,Ben,../campaign.yaml\n',
+  });
+  const ended = await folder.run([...sendArgs(sandbox), '--results', 'out.csv']);
+  assert.equal(ended.code, 0, ended.stderr);
+  const summary = summaryIn(ended);
+  assert.deepEqual([summary.accepted, summary['invalid']], [1, 1]);
+  const parsed = await PostalMime.parse(sandbox.messages()[0]?.data ?? '');
+  assert.equal(parsed.text?.trim(), 'Dear Ann');
+  assert.equal(parsed.html?.trim(), '<p style="color: red;">Dear Ann</p>');
+  assert.deepEqual(
+    parsed.attachments.map((one) => [one.mimeType, one.filename]),
+    [
+      ['text/calendar', null],
+      ['text/plain', 'for Ann.txt'],
+      ['application/ics', 'invite.ics'],
+    ],
+  );
+  assert.match(folder.read('out.csv'), /leads out of the folder of the attachments/);
+});
+
 test('every recipient of a list gets a message of their own, and the results say so', async (context) => {
   const sandbox = await openRelay(context);
   const folder = new Folder(context, { 'campaign.yaml': campaignYaml, 'list.csv': makeList(1234) });

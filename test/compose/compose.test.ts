@@ -185,3 +185,20 @@ test('a header value without {{ is literal, and its line breaks are spaces', () 
   assert.doesNotMatch(message, /^Bcc/m);
   assert.match(message, /^X-Note: =\?UTF-8\?B\?eyUgbmFtZSAlfSA9P3V0Zi04P3E/m);
 });
+
+test('a static attachment is encoded once, and messages share it', () => {
+  const content = Buffer.alloc(2 * 1_048_576, 'x');
+  const plan = planOf(['name'], {
+    text: templateOf('{{ name }}'),
+    attachments: [{ filename: 'a.bin', content, filenameTemplate: templateOf('{{ name }}.bin') }],
+  });
+  const composer = compileCampaign(plan);
+  const before = process.memoryUsage().heapUsed;
+  const messages = Array.from({ length: 200 }, (_, row) =>
+    messageOf(composer.compose(recipientOf([`n${row}`]), at)),
+  );
+  const grownBytes = process.memoryUsage().heapUsed - before;
+  assert.ok((messages[199]?.length ?? 0) > content.length);
+  // Copies would be 560 MB.
+  assert.ok(grownBytes < 50_000_000, `${grownBytes} bytes`);
+});

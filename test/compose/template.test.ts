@@ -158,7 +158,7 @@ test('pieces print what liquidjs prints for the whole template', () => {
     fc.property(
       fc.array(atom, { maxLength: 8 }),
       fc.array(cell, { maxLength: 7 }),
-      fc.constantFrom<Place[]>('plain', 'html'),
+      fc.constantFrom('plain', 'html'),
       (atoms, cells, place) => {
         const source = atoms.join('');
         const expected = attempt(() =>

@@ -2,9 +2,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
-import { parseDurationMs, parseRate } from '../../src/base/quantity.ts';
+import { parseDurationMs, parseRate, parseSizeBytes } from '../../src/base/quantity.ts';
 import { listenOn } from '../../src/config/config_schema.ts';
-import { duration, durationPattern, isHost, ratePattern } from '../../src/config/value.ts';
+import { duration, durationPattern, isHost, ratePattern, size, sizePattern } from '../../src/config/value.ts';
 
 const quantityLike = fc.oneof(
   fc.string({ maxLength: 8 }),
@@ -12,7 +12,7 @@ const quantityLike = fc.oneof(
     .tuple(
       fc.nat(100_000),
       fc.constantFrom('', '.', '/', ' ', '.5'),
-      fc.constantFrom('ms', 's', 'm', 'h', 'd', 'S', 'w', ''),
+      fc.constantFrom('ms', 's', 'm', 'h', 'd', 'S', 'w', '', 'B', 'kB', 'KiB', 'MiB', 'GB', 'kb'),
     )
     .map((parts) => parts.join('')),
 );
@@ -30,6 +30,18 @@ test('the pattern of rates accepts what the parser accepts, but for 0', () => {
       (text) => ratePattern.test(text) === (parseRate(text) !== undefined || /^0+\/[smhd]$/.test(text)),
     ),
   );
+});
+
+test('the pattern of sizes accepts what the parser accepts', () => {
+  fc.assert(
+    fc.property(quantityLike, (text) => sizePattern.test(text) === (parseSizeBytes(text) !== undefined)),
+  );
+});
+
+test('a size has a least and a most', () => {
+  const schema = size('1B', '1MiB');
+  assert.deepEqual([schema.parse('1B'), schema.parse('1MiB'), schema.parse('1.5KiB')], [1, 1_048_576, 1536]);
+  for (const text of ['0B', '2MiB', '1', '1mb']) assert.equal(schema.safeParse(text).success, false, text);
 });
 
 test('a duration has a least and a most', () => {

@@ -50,6 +50,8 @@ const doors: Record<string, readonly string[]> = {
   yaml: ['config/'],
   zod: ['config/'],
   liquidjs: ['compose/'],
+  '@css-inline/css-inline': ['compose/css.ts'],
+  mjml: ['compose/mjml.ts'],
   commander: ['cli/'],
   'csv-parse': ['intake/csv.ts'],
   'node:sqlite': ['ledger/'],
@@ -82,6 +84,22 @@ test('every outside package comes in by its own door', () => {
   }
 });
 
+test('an optional package is named only at its door, and by nothing that loads it for everybody', () => {
+  const { peerDependenciesMeta: optional }: { peerDependenciesMeta: Record<string, { optional: boolean }> } =
+    JSON.parse(readFileSync(join(source, '../package.json'), 'utf8'));
+  for (const [name, meta] of Object.entries(optional)) {
+    assert.equal(meta.optional, true, name);
+    assert.deepEqual(
+      listImports().filter(({ target }) => target.startsWith(name)),
+      [],
+    );
+    const named = listFiles().filter((file) =>
+      readFileSync(join(source, file), 'utf8').includes(`'${name}'`),
+    );
+    assert.deepEqual(named, doors[name]);
+  }
+});
+
 test('every folder of the source is on the map, and every room of the map exists', () => {
   const rooms = readdirSync(source).sort();
   assert.deepEqual(rooms, Object.keys(allowed).sort());
@@ -95,11 +113,12 @@ test('every file says its job in its first line', () => {
 });
 
 test('every dependency of package.json has a door, and every door a dependency', () => {
-  const manifest: { dependencies: Record<string, string> } = JSON.parse(
+  const manifest: Record<'dependencies' | 'peerDependencies', Record<string, string>> = JSON.parse(
     readFileSync(join(source, '../package.json'), 'utf8'),
   );
   const packages = Object.keys(doors).filter((name) => !name.startsWith('node:'));
-  assert.deepEqual(Object.keys(manifest.dependencies).sort(), packages.sort());
+  const wanted = { ...manifest.dependencies, ...manifest.peerDependencies };
+  assert.deepEqual(Object.keys(wanted).sort(), packages.sort());
 });
 
 function isAllowed(file: string, target: string): boolean {
