@@ -1,12 +1,14 @@
 // Campaign + recipient → message: compiled once, then only what differs is encoded, where it stands.
 import { domainToASCII } from 'node:url';
-import { unreachable } from '../base/invariant.ts';
+import { invariant, unreachable } from '../base/invariant.ts';
 import type { Campaign, CampaignPlan } from '../mail/campaign.ts';
+import { makeVariantChooser, withVariant } from '../mail/variant.ts';
 import { messageIdOf, messageIdPrefix } from '../mail/message_id.ts';
 import type { Recipient } from '../mail/recipient.ts';
 import { formatTo } from './address.ts';
 import { isBlank, printCell, RenderFailure } from './cell.ts';
-import { nameColumns, type ColumnNames } from './columns.ts';
+import { checkNames } from './campaign_names.ts';
+import { nameColumns } from './columns.ts';
 import { formatDate } from './date.ts';
 import { formatField } from './header.ts';
 import {
@@ -19,7 +21,17 @@ import {
   type Run,
 } from './quoted_printable.ts';
 import { buildSkeleton, type SkeletonPart } from './skeleton.ts';
-import { makeScope, parseTemplate, renderLiquid, type Piece, type Place, type Scope } from './template.ts';
+import { checkRule } from './value_guard.ts';
+import type { Place, Scope } from './liquid_engine.ts';
+import {
+  makeHouse,
+  makeScope,
+  parseTemplate,
+  renderLiquid,
+  replaceMissing,
+  type Piece,
+  type TemplateHouse,
+} from './template.ts';
 
 /**
  * A message, or why this recipient gets none.
@@ -41,9 +53,13 @@ export interface Composer {
  * Throws PosthasteError: ERR_TEMPLATE_SYNTAX, ERR_TEMPLATE_UNKNOWN_VARIABLE, ERR_CAMPAIGN_HEADER.
  */
 export function compileCampaign(plan: CampaignPlan): Composer {
-  const program = compile(plan);
+  const { name, variants } = plan.campaign;
+  const programs = variantsOf(plan.campaign).map((campaign) => compile({ ...plan, campaign }));
+  const choose = variants === undefined ? () => 0 : makeVariantChooser(name, variants);
   return {
     compose(recipient, at) {
+      const program = programs[choose(recipient.row)];
+      invariant(program !== undefined, 'every row has a variant');
       try {
         return write(program, recipient, at);
       } catch (thrown) {
@@ -57,10 +73,18 @@ export function compileCampaign(plan: CampaignPlan): Composer {
 /**
  * Checks the templates of a campaign against a list's columns, before anything is sent.
  * Throws PosthasteError: ERR_TEMPLATE_SYNTAX (file:line:column), ERR_TEMPLATE_UNKNOWN_VARIABLE (names the variable,
- * where it stands and the column that is most like it).
+ * where it stands and the column that is most like it), ERR_CAMPAIGN_DATA, and for values in places that take none
+ * ERR_TEMPLATE_PLACE, _LINK, _RAW, _PARTIAL, _FILTER.
  */
 export function checkTemplates(campaign: Campaign, columns: readonly string[]): void {
-  parseTemplates(campaign, nameColumns(columns));
+  const names = nameColumns(columns);
+  checkNames(campaign, names);
+  for (const one of variantsOf(campaign)) parseTemplates(makeHouse(one, names));
+}
+
+/** The campaign, once for each variant that it has. */
+function variantsOf(campaign: Campaign): readonly Campaign[] {
+  return campaign.variants?.map((variant) => withVariant(campaign, variant)) ?? [campaign];
 }
 
 interface Templates {
@@ -77,7 +101,7 @@ type MessagePart =
 
 /** A compiled campaign, and what the calls of one composer share. */
 interface Program {
-  readonly names: ColumnNames;
+  readonly house: TemplateHouse;
   readonly subject: readonly Piece[];
   readonly parts: readonly MessagePart[];
   readonly messageIdPrefix: string;
@@ -90,20 +114,21 @@ interface Program {
   scope: Scope | undefined;
 }
 
-function parseTemplates(campaign: Campaign, names: ColumnNames): Templates {
+function parseTemplates(house: TemplateHouse): Templates {
+  const { subject, text, html } = house.campaign;
   return {
-    subject: parseTemplate(campaign.subject, names, 'plain'),
-    text: campaign.text === undefined ? [] : parseTemplate(campaign.text, names, 'plain'),
-    html: campaign.html === undefined ? [] : parseTemplate(campaign.html, names, 'html'),
+    subject: parseTemplate(subject, 'subject', house),
+    text: text === undefined ? [] : parseTemplate(text, 'text', house),
+    html: html === undefined ? [] : parseTemplate(html, 'html', house),
   };
 }
 
 function compile({ campaign, columns }: CampaignPlan): Program {
-  const names = nameColumns(columns);
-  const templates = parseTemplates(campaign, names);
+  const house = makeHouse(campaign, nameColumns(columns));
+  const templates = parseTemplates(house);
   const domain = campaign.from.address.slice(campaign.from.address.lastIndexOf('@') + 1);
   return {
-    names,
+    house,
     subject: templates.subject,
     parts: buildSkeleton(campaign).map((part) => compilePart(part, templates)),
     messageIdPrefix: messageIdPrefix(campaign.name),
@@ -128,6 +153,7 @@ function write(program: Program, recipient: Recipient, at: number): Composed {
   if (to.kind === 'invalid') return to;
   const { cursor, parts } = program;
   program.scope = undefined;
+  program.house.clock.now = at;
   const messageId = messageIdOf(program.messageIdPrefix, recipient.row, program.messageIdDomain);
   const subject = formatField('Subject', writeSubject(program, recipient));
   cursor.text = `Date: ${dateAt(program, at)}\r\nMessage-ID: <${messageId}>\r\nTo: ${to.value}\r\n${subject}\r\n`;
@@ -190,12 +216,14 @@ function printPiece(
   { cells }: Recipient,
 ): string {
   if (piece.kind === 'liquid') {
-    // A piece that holds a whole template may write to its scope (increment, decrement).
-    if (piece.isStateful) return renderLiquid(piece, makeScope(program.names, cells));
-    program.scope ??= makeScope(program.names, cells);
-    return renderLiquid(piece, program.scope);
+    program.scope ??= makeScope(program.house, cells);
+    return renderLiquid(piece.engine, piece.templates, program.scope);
   }
   const cell = cells[piece.index];
-  if (piece.fallback !== undefined && isBlank(cell)) return piece.fallback;
-  return printCell(cell, piece.name);
+  const text =
+    isBlank(cell) || (cell === false && piece.fallback !== undefined)
+      ? replaceMissing(piece)
+      : printCell(cell, piece.name);
+  if (piece.rule !== 'any') checkRule(piece, piece.name, text);
+  return text;
 }

@@ -1,4 +1,5 @@
 // A campaign: one mailing as it was written down, with every file it names already read.
+import type { Cell } from './recipient.ts';
 
 /** A named template source, so that errors can say `file:line:column`. */
 export interface TemplateSource {
@@ -38,6 +39,31 @@ export interface Campaign {
   readonly attachments: readonly Attachment[];
   /** Further header fields, in order; values are literal text. */
   readonly headers: readonly (readonly [name: string, value: string])[];
+  /** One line that inboxes show after the subject; hidden in the HTML part, and only there. */
+  readonly preheader?: TemplateSource | undefined;
+  /** Values that all recipients share; templates use the names like columns. */
+  readonly data?: Readonly<Record<string, Cell>> | undefined;
+  /** BCP 47, for filters; "en" where absent. */
+  readonly locale?: string | undefined;
+  /** IANA name, for filters; "UTC" where absent. */
+  readonly timezone?: string | undefined;
+  /** Columns whose values are HTML that `raw` may print as it is. */
+  readonly trusted?: readonly string[] | undefined;
+  /** Every template that another one names, by that name: rendering reads no files. */
+  readonly partials?: Readonly<Record<string, TemplateSource>> | undefined;
+  /** At least one where there are any. */
+  readonly variants?: readonly Variant[] | undefined;
+}
+
+/** One of several wordings; what it does not say is the campaign's. */
+export interface Variant {
+  readonly name: string;
+  /** Its weight among the shares of all; more than 0. */
+  readonly share: number;
+  readonly subject?: TemplateSource | undefined;
+  readonly text?: TemplateSource | undefined;
+  readonly html?: TemplateSource | undefined;
+  readonly preheader?: TemplateSource | undefined;
 }
 
 /**
