@@ -24,18 +24,26 @@ export function registerFilters(engine: Liquid, settings: FilterSettings, escape
     engine.registerFilter(name, makeDateFilter(name, readInstant, settings.clock));
   }
   engine.registerFilter('default', replaceBlank);
-  if (escapes) engine.registerFilter('newline_to_br', newlineToBr);
+  if (escapes) {
+    engine.registerFilter('newline_to_br', newlineToBr);
+    // What is printed is escaped anyway; a second time would show.
+    for (const name of ['escape', 'xml_escape', 'escape_once'])
+      engine.registerFilter(name, (value: unknown) => value);
+  }
   // A message is a function of campaign, recipient and time: a retry must not draw another lot.
   engine.unregisterFilter('sample');
 }
 
 function numberFilters(formats: Formats): Record<string, FilterImplOptions> {
   return {
-    money: (value: unknown, currency: unknown) => formats.money(value, String(currency)),
+    // A blank value stays blank, for a default that may follow.
+    money: (value: unknown, currency: unknown) =>
+      isBlank(value) ? value : formats.money(value, String(currency)),
     number: (value: unknown, digits?: unknown) =>
-      formats.number(value, typeof digits === 'number' ? digits : undefined),
+      isBlank(value) ? value : formats.number(value, typeof digits === 'number' ? digits : undefined),
     list: (value: unknown) => formats.list((Array.isArray(value) ? value : [value]).map(String)),
-    plural: (value: unknown, ...forms: readonly unknown[]) => choosePlural(formats.pluralOf(value), forms),
+    plural: (value: unknown, ...forms: readonly unknown[]) =>
+      isBlank(value) ? value : choosePlural(formats.pluralOf(value), forms),
   };
 }
 
@@ -55,6 +63,7 @@ function makeDateFilter(name: string, readInstant: ReadInstant, clock: { now: nu
   const known = new Map<string, unknown>();
   const original = builtIn[name];
   return function formatDate(value: unknown, ...args: readonly unknown[]) {
+    if (isBlank(value)) return value;
     const instant = readInstant(value, clock.now);
     if (instant === undefined) {
       throw new RenderFailure(

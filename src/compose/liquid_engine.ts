@@ -45,6 +45,8 @@ const mostSteps = 100_000;
 const mostRenderMs = 1000;
 const limits = { parseLimit: 10_000_000, memoryLimit: 10_000_000, renderLimit: mostRenderMs };
 
+const tooLong = `the text is longer than ${limits.memoryLimit} characters`;
+
 export interface EngineOptions {
   readonly place: Place;
   readonly sources: ReadonlyMap<string, TemplateSource>;
@@ -162,14 +164,15 @@ export function render(engine: Engine, templates: Template[], scope: Scope): str
     limit.start();
     context.renderLimit.check = limit.check;
     const text = String(liquid.renderSync(templates, context));
-    if (text.length > limits.memoryLimit)
-      throw new RenderFailure(`the text is longer than ${limits.memoryLimit} characters`);
+    if (text.length > limits.memoryLimit) throw new RenderFailure(tooLong);
     return text;
   } catch (thrown) {
     const cause = LiquidError.is(thrown) ? thrown.originalError : thrown;
     if (cause instanceof PlacedFailure) throw cause;
     const { reason, where } = explain(engine, thrown);
-    throw new RenderFailure(`${reason} (${where})`);
+    // V8 holds half a billion characters as a chain of pieces, and refuses more.
+    const isTooLong = cause instanceof RangeError && cause.message === 'Invalid string length';
+    throw new RenderFailure(`${isTooLong ? tooLong : reason} (${where})`);
   }
 }
 

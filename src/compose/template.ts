@@ -1,5 +1,5 @@
 // A campaign's templates become pieces: text that all get, cells that are spliced in, and what needs Liquid.
-import { Output, TypeGuards, type Template } from 'liquidjs';
+import { Output, toValueSync, TypeGuards, type Template } from 'liquidjs';
 import type { Campaign, TemplateSource } from '../mail/campaign.ts';
 import type { Cell } from '../mail/recipient.ts';
 import { PlacedFailure } from './cell.ts';
@@ -84,7 +84,9 @@ export function parseTemplate(source: TemplateSource, part: Part, house: Templat
   const templates = parse(engine);
   const { campaign, columns, trusted } = house;
   const isTaken = (name: string): boolean => columns.has(name) || Object.hasOwn(campaign.data ?? {}, name);
-  const trust = makeSafely(engine, () => makeTrust(templates, trusted, isTaken));
+  const trust = orSyntaxError(engine, () =>
+    makeTrust(templates, { trusted, isTaken, sources: engine.sources }),
+  );
   const printed = walkTemplate(templates, { engine, partName: partNames[part], trust });
   checkVariables(templates, engine, house);
   const reading: Reading = { engine, printed, house };
@@ -121,11 +123,6 @@ function openEngine(source: TemplateSource, part: Part, { campaign, clock }: Tem
   }
   const filters = { locale: campaign.locale ?? 'en', timezone: campaign.timezone ?? 'UTC', clock };
   return makeEngine({ place, sources, filters });
-}
-
-/** Names are collected before the walk has told what is wrong with partials; what that runs into, the walk tells. */
-function makeSafely<T>(engine: Engine, make: () => T): T {
-  return orSyntaxError(engine, make);
 }
 
 function checkVariables(templates: Template[], engine: Engine, { columns, campaign }: TemplateHouse): void {
@@ -167,8 +164,7 @@ function isStateless(template: Template): boolean {
   if (TypeGuards.isTagToken(token) && (!statelessTags.has(token.name) || token.args.includes(resumeWord)))
     return false;
   if (template.children === undefined) return true;
-  const children = template.children(true, true).next();
-  return children.done === true && children.value.every(isStateless);
+  return toValueSync(template.children(true, true)).every(isStateless);
 }
 
 function makePiece(template: Template, reading: Reading): Piece {

@@ -3,7 +3,6 @@ import {
   AssignTag,
   CaptureTag,
   ForTag,
-  LayoutTag,
   TablerowTag,
   toValueSync,
   TypeGuards,
@@ -27,40 +26,45 @@ export interface RawTrust {
  * Reads off a template and its partials which names it makes. A captured name that is `taken`, too, is not safe: before the
  * capture, and in partials that do not see it, the column's value would be printed.
  */
-export function makeTrust(
-  templates: readonly Template[],
-  trusted: ReadonlySet<string>,
-  taken: (name: string) => boolean,
-): RawTrust {
-  const captured = new Set<string>();
-  const reassigned = new Set<string>();
-  collectNames(templates, captured, reassigned, new Set());
-  for (const name of captured) if (taken(name)) reassigned.add(name);
-  return { trusted, captured, reassigned };
+export function makeTrust(templates: readonly Template[], options: TrustOptions): RawTrust {
+  const names: MadeNames = { captured: new Set(), reassigned: new Set(), sources: options.sources };
+  collectNames(templates, names, new Set());
+  for (const name of names.captured) if (options.isTaken(name)) names.reassigned.add(name);
+  return { trusted: options.trusted, captured: names.captured, reassigned: names.reassigned };
 }
 
-function collectNames(
-  templates: readonly Template[],
-  captured: Set<string>,
-  reassigned: Set<string>,
-  files: ReadonlySet<string>,
-): void {
+export interface TrustOptions {
+  /** Names of trusted columns and of the campaign's data. */
+  readonly trusted: ReadonlySet<string>;
+  /** Whether a column or data has the name. */
+  readonly isTaken: (name: string) => boolean;
+  /** The files that there are; others are the walk's to refuse. */
+  readonly sources: ReadonlyMap<string, unknown>;
+}
+
+interface MadeNames {
+  readonly captured: Set<string>;
+  readonly reassigned: Set<string>;
+  readonly sources: ReadonlyMap<string, unknown>;
+}
+
+function collectNames(templates: readonly Template[], made: MadeNames, files: ReadonlySet<string>): void {
+  const { captured, reassigned, sources } = made;
   for (const template of templates) {
     if (template instanceof CaptureTag) captured.add(template.variable);
     else if (template instanceof AssignTag)
       for (const { content } of template.localScope()) reassigned.add(content);
     if (template instanceof ForTag || template instanceof TablerowTag) reassigned.add(template.variable);
     const partial = 'partialScope' in template ? template.partialScope?.() : undefined;
-    if (partial !== undefined && files.has(partial.name)) continue;
     for (const name of partial?.scope ?? []) reassigned.add(typeof name === 'string' ? name : name[0]);
-    const isFile = partial !== undefined || template instanceof LayoutTag;
-    const inner = partial === undefined ? files : new Set([...files, partial.name]);
-    collectNames(childrenOf(template, isFile), captured, reassigned, inner);
+    const isNew = partial !== undefined && !files.has(partial.name) && sources.has(partial.name);
+    const inner = isNew ? new Set([...files, partial.name]) : files;
+    collectNames(childrenOf(template, isNew), made, inner);
   }
 }
 
-function childrenOf(template: Template, isFile: boolean): readonly Template[] {
-  return template.children === undefined ? [] : toValueSync(template.children(isFile, true));
+function childrenOf(template: Template, readsFile: boolean): readonly Template[] {
+  return template.children === undefined ? [] : toValueSync(template.children(readsFile, true));
 }
 
 /** Refuses `raw` where the value is not the campaign's own or trusted HTML, or where markup would break the tag around. */

@@ -2,18 +2,10 @@
 import * as z from 'zod';
 import { key, expects } from './key.ts';
 import { relayName } from './relay_schema.ts';
+import { lineTemplate, partSchema, templateKeys } from './template_schema.ts';
 import { choice, duration, line, number, rate, text } from './value.ts';
 
 const path = 'the path of a file';
-
-const partSchema = () =>
-  expects(
-    z.union([
-      z.string().min(1),
-      z.strictObject({ file: key(line(path), 'File with the template, relative to this file.') }),
-    ]),
-    'a template, or { file: PATH }',
-  );
 
 const attachmentSchema = z.strictObject({
   path: key(line(path), 'The file, relative to this one and not outside of its folder.'),
@@ -72,12 +64,13 @@ export const campaignSchema = z.strictObject({
     line('a mailbox such as Help <help@example.com>').optional(),
     'Mailbox of the Reply-To field.',
   ),
-  subject: key(text(isSubject, 'text in one line'), 'Liquid template of the subject.'),
+  subject: key(lineTemplate(), 'Liquid template of the subject.'),
   text: key(
     partSchema().optional(),
     'Liquid template of the plain text part. At least one of `text` and `html` is needed.',
   ),
   html: key(partSchema().optional(), 'Liquid template of the HTML part; values are escaped.'),
+  ...templateKeys,
   attachments: key(z.array(attachmentSchema).max(100).prefault([]), 'Files that every message carries.'),
   headers: key(
     z
@@ -150,11 +143,6 @@ function headerName() {
 function isHeaderValue(value: string): boolean {
   // oxlint-disable-next-line no-control-regex -- they are what it looks for
   return value.trim() !== '' && !/[\u0000-\u0008\u000a-\u001f\u007f-\u009f\u2028\u2029]/.test(value);
-}
-
-/** YAML's block scalars end with a newline, which is dropped. */
-function isSubject(value: string): boolean {
-  return value.trim() !== '' && !/[\r\n\0]/.test(value.replace(/\r?\n$/, ''));
 }
 
 function isFilename(value: string): boolean {

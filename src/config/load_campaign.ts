@@ -6,11 +6,12 @@ import type { Rate } from '../base/quantity.ts';
 import { parseAddress, parseMailbox } from '../mail/address.ts';
 import type { Attachment, Campaign, Mailbox, TemplateSource } from '../mail/campaign.ts';
 import { readFromFolder, resolveInFolder } from './campaign_folder.ts';
+import { describeExtras, readLineTemplate, readTemplate, readTemplateExtras } from './campaign_templates.ts';
 import { campaignName, campaignSchema, type WrittenCampaign } from './campaign_schema.ts';
 import { parsePart, parseRest } from './issues.ts';
 import { expectationOf } from './key.ts';
 import { failureOf, formatPath, type Failure, type Path, type Problem } from './problem.ts';
-import { decodeUtf8, readTextFile } from './text_file.ts';
+import { readTextFile } from './text_file.ts';
 import { parseYaml, type YamlFile } from './yaml_file.ts';
 
 /** How to read a campaign's list. */
@@ -47,7 +48,6 @@ export interface CampaignFile {
   readonly directory: string;
 }
 
-const mostTemplateBytes = 8 * 1_048_576;
 const mostAttachmentBytes = 64 * 1_048_576;
 
 /**
@@ -112,26 +112,34 @@ function invalid(problems: readonly Problem[]) {
 }
 
 function readCampaign(reading: Reading): Campaign {
-  const { written, path, file } = reading;
+  const { written } = reading;
   const from = readMailbox(reading, 'from', written.from);
-  if (written.text === undefined && written.html === undefined) {
+  if (lacksBody(written)) {
     tell(reading, ['text'], { what: 'and html are both missing', expected: 'at least one of them' });
   }
+  const templates = {
+    subject: readLineTemplate(reading, ['subject'], written.subject) ?? emptyTemplate,
+    text: readTemplate(reading, ['text'], written.text),
+    html: readTemplate(reading, ['html'], written.html),
+  };
   return {
     name: readName(reading),
     from,
     replyTo: written.replyTo === undefined ? undefined : readMailbox(reading, 'replyTo', written.replyTo),
     reversePath: written.returnPath === undefined ? from.address : readAddress(reading, written.returnPath),
-    subject: {
-      file: path,
-      line: file.contentLine(['subject']),
-      source: written.subject.replace(/\r?\n$/, ''),
-    },
-    text: readPart(reading, 'text'),
-    html: readPart(reading, 'html'),
+    ...templates,
+    ...readTemplateExtras(reading, templates),
     attachments: readAttachments(reading),
     headers: readHeaders(reading),
   };
+}
+
+const emptyTemplate: TemplateSource = { file: '', line: 1, source: '' };
+
+/** Every variant needs a body of its own where the campaign has none for all. */
+function lacksBody({ text, html, variants }: WrittenCampaign): boolean {
+  if (text !== undefined || html !== undefined) return false;
+  return variants?.every((one) => one.text !== undefined || one.html !== undefined) !== true;
 }
 
 function readName(reading: Reading): string {
@@ -174,23 +182,6 @@ function requireAscii(reading: Reading, path: Path, address: string): void {
       expected: 'ASCII before the @',
     });
   }
-}
-
-function readPart(reading: Reading, key: 'text' | 'html'): TemplateSource | undefined {
-  const written = reading.written[key];
-  if (written === undefined) return undefined;
-  if (typeof written === 'string') {
-    return { file: reading.path, line: reading.file.contentLine([key]), source: written };
-  }
-  const read = readFromFolder(reading.path, written.file, mostTemplateBytes);
-  const place: Path = [key, 'file'];
-  if (read.kind === 'problem') {
-    tell(reading, place, { what: read.what, missingInput: read.isMissing });
-    return undefined;
-  }
-  const source = decodeUtf8(read.bytes);
-  if (source === undefined) tell(reading, place, { what: 'is not UTF-8 text' });
-  return { file: read.shownPath, line: 1, source: source ?? '' };
 }
 
 function readAttachments(reading: Reading): Attachment[] {
@@ -253,7 +244,9 @@ function digestOf(campaign: Campaign): string {
   ]);
   const mailboxes = [from, replyTo].map((one) => (one === undefined ? null : [one.name, one.address]));
   const templates = [subject, text, html].map((one) => one?.source ?? null);
-  return sha256(JSON.stringify([name, mailboxes, reversePath, templates, files, headers]));
+  const extras = describeExtras(campaign);
+  const whole = [name, mailboxes, reversePath, templates, files, headers];
+  return sha256(JSON.stringify(extras === undefined ? whole : [...whole, extras]));
 }
 
 function sha256(content: string | Uint8Array): string {

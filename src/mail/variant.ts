@@ -22,6 +22,16 @@ export function makeVariantChooser(campaignName: string, variants: readonly Vari
   };
 }
 
+/** Names the variant of each row; undefined where a campaign has none. */
+export function nameVariants(
+  campaignName: string,
+  variants: readonly Variant[] | undefined,
+): ((row: number) => string) | undefined {
+  if (variants === undefined) return undefined;
+  const choose = makeVariantChooser(campaignName, variants);
+  return (row) => variants[choose(row)]?.name ?? '';
+}
+
 /** The campaign as the recipients of one variant get it. */
 export function withVariant(campaign: Campaign, variant: Variant): Campaign {
   return {

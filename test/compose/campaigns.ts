@@ -137,3 +137,9 @@ export function normaliseHeader(text: string): string {
     .toWellFormed()
     .trim();
 }
+
+/** The only body of a message, decoded. */
+export function bodyOf(message: string): string {
+  const encoded = message.slice(message.indexOf('\r\n\r\n') + 4);
+  return decodeQuotedPrintable(encoded).replaceAll('\r\n', '\n');
+}
