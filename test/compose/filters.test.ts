@@ -105,9 +105,11 @@ test('filters that would fail for everybody are refused before sending', () => {
   );
 });
 
+function reason(name: string, part: string, column = 5): string {
+  return `invalid: column "${name}" is blank, and ${part} prints it without a default (template.txt:2:${column})`;
+}
+
 test('a missing value that is printed fails its row, and the reason names column, part and place', () => {
-  const reason = (name: string, part: string, column = 5): string =>
-    `invalid: column "${name}" is blank, and ${part} prints it without a default (template.txt:2:${column})`;
   for (const blank of ['', ' ', '\t\n', null, []])
     for (const tail of ['', ' | upcase', ' | append: "x"', '{% assign x = 1 %}'])
       assert.equal(

@@ -85,7 +85,7 @@ test('data, locale, timezone, trusted columns, preheader and variants become the
     campaign.variants?.map(({ name, share, text }) => [name, share, text?.source, text?.line]),
     [
       ['a', 1, undefined, undefined],
-      ['b', 2.5, 'Hi\n', 16],
+      ['b', 2.5, 'Hi\n', 15],
     ],
   );
 });
@@ -119,7 +119,7 @@ test('a preheader needs HTML, data needs JSON, and variants need different names
     [
       'spring.yaml:4:12: preheader stands in the HTML part, and there is none; expected `html`, too',
       'spring.yaml:5:12: data.x cannot be used; expected text, finite numbers, true, false, null, lists and maps of these',
-      'spring.yaml:6:42: variants[1].name is the name of a variant above, too',
+      'spring.yaml:6:43: variants[1].name is the name of a variant above, too',
     ],
   );
   assert.match(
