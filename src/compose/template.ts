@@ -2,17 +2,19 @@
 import { Output, toValueSync, TypeGuards, type Template } from 'liquidjs';
 import type { Campaign, TemplateSource } from '../mail/campaign.ts';
 import type { Cell } from '../mail/recipient.ts';
-import { PlacedFailure } from './cell.ts';
+import { PlacedFailure, RenderFailure } from './cell.ts';
 import { findNearestName, type ColumnNames } from './columns.ts';
 import { expandFiles } from './expand.ts';
 import type { ValueRule } from './html_place.ts';
 import {
   locate,
+  locateTemplate,
   main,
   makeEngine,
   orSyntaxError,
   parse,
   preheaderName,
+  render,
   templateError,
   type Engine,
   type Place,
@@ -173,8 +175,29 @@ function makePiece(template: Template, reading: Reading): Piece {
   if (TypeGuards.isHTMLToken(token)) return { kind: 'static', text: token.getContent() };
   if (TypeGuards.isTagToken(token) && constantTags.has(token.name))
     return { kind: 'static', text: String(engine.liquid.renderSync([template])) };
-  const column = template instanceof Output ? makeColumnPiece(template, reading) : undefined;
-  return column ?? { kind: 'liquid', templates: [template], engine };
+  if (template instanceof Output) {
+    const piece = makeConstantPiece(template, reading) ?? makeColumnPiece(template, reading);
+    if (piece !== undefined) return piece;
+  }
+  return { kind: 'liquid', templates: [template], engine };
+}
+
+/** An output of nothing but the campaign's own data and literals, dates excepted (they may be of the moment); undefined for every other output. */
+function makeConstantPiece(output: Output, { engine, house }: Reading): Piece | undefined {
+  const { globals } = engine.liquid.analyzeSync([output], { partials: false });
+  const isConstant = Object.keys(globals).every((name) => Object.hasOwn(house.campaign.data ?? {}, name));
+  if (!isConstant || /now|today|date/.test(output.token.getText())) return undefined;
+  try {
+    return { kind: 'static', text: render(engine, [output], makeScope(house, [])) };
+  } catch (thrown) {
+    if (!(thrown instanceof RenderFailure)) throw thrown;
+    throw templateError({
+      code: 'ERR_TEMPLATE_DATA',
+      message: `The template cannot print the campaign's own data: ${thrown.message}.`,
+      hint: 'Correct `data:`, or the template.',
+      where: locateTemplate(engine, output),
+    });
+  }
 }
 
 /** `{{ column }}` and `{{ column | default: 'literal' }}`; undefined for every other output. */

@@ -24,25 +24,10 @@ import {
   Value,
   type Template,
 } from 'liquidjs';
-import {
-  htmlStart,
-  isSameState,
-  joinHtml,
-  passValue,
-  scanHtml,
-  type HtmlFlaw,
-  type HtmlState,
-} from './html_scan.ts';
+import { htmlStart, isSameState, joinHtml, passValue, scanHtml, type HtmlState } from './html_scan.ts';
 import { judgePlace } from './html_place.ts';
-import {
-  locate,
-  locateTemplate,
-  orSyntaxError,
-  preheaderName,
-  PreheaderTag,
-  templateError,
-  type Engine,
-} from './liquid_engine.ts';
+import { locateTemplate, orSyntaxError, preheaderName, PreheaderTag, type Engine } from './liquid_engine.ts';
+import { cycleError, partialError, refuseLink, refusePlace, waysError } from './template_refusal.ts';
 import { checkFilters, checkRaw, type RawTrust } from './template_trust.ts';
 import { guardMissing, tightenRule, type Printed } from './value_guard.ts';
 
@@ -150,24 +135,7 @@ function walkFiles(walk: Walk, template: Template, state: HtmlState): HtmlState 
 
 function walkText(walk: Walk, template: Template, text: string, state: HtmlState): HtmlState {
   if (walk.engine.place === 'plain') return state;
-  return scanHtml(state, text, (flaw) => refuseLink(walk, template, text, flaw));
-}
-
-function refuseLink({ engine }: Walk, template: Template, text: string, flaw: HtmlFlaw): never {
-  const [row = 1, column = 1] = template.token.getPosition();
-  const lines = text.slice(0, flaw.at).split('\n');
-  const last = lines.at(-1)?.length ?? 0;
-  const where = {
-    file: template.token.file,
-    row: row + lines.length - 1,
-    column: lines.length === 1 ? column + last : last + 1,
-  };
-  throw templateError({
-    code: 'ERR_TEMPLATE_LINK',
-    message: `The attribute ${flaw.attr} has the scheme ${flaw.scheme}, which is refused in mail.`,
-    hint: 'Link to https:// (or mailto:, tel:, sms:, cid:); a value that makes a link begins it, scheme and all.',
-    where: locate(engine, where),
-  });
+  return scanHtml(state, text, (flaw) => refuseLink(walk.engine, template, text, flaw));
 }
 
 function walkOutput(walk: Walk, output: Output, state: HtmlState): HtmlState {
@@ -207,7 +175,7 @@ function walkValue(
   }
   if (engine.place === 'plain') return state;
   const place = judgePlace(state);
-  if (place.kind === 'refuses') return refusePlace(template, walk, place);
+  if (place.kind === 'refuses') return refusePlace(walk.engine, template, place);
   if (printed.written.at(-1)?.raw === true) checkRaw(printed, place.takesMarkup, walk.trust);
   tightenRule(printed, place.rule, engine);
   return passValue(state);
@@ -217,12 +185,7 @@ function walkCycle(walk: Walk, template: CycleTag, state: HtmlState): HtmlState 
   for (const candidate of template.arguments()) {
     if (!TypeGuards.isFilteredValueToken(candidate)) continue;
     if (candidate.filters.length > 0) {
-      throw templateError({
-        code: 'ERR_TEMPLATE_FILTER',
-        message: 'The values of {% cycle %} have filters, which cannot be checked there.',
-        hint: 'Apply the filters before, with {% assign %}.',
-        where: locateTemplate(walk.engine, template),
-      });
+      throw cycleError(walk.engine, template);
     }
   }
   return passPlace(walk, template, state);
@@ -232,9 +195,12 @@ function walkCycle(walk: Walk, template: CycleTag, state: HtmlState): HtmlState 
 function passPlace(walk: Walk, template: Template, state: HtmlState): HtmlState {
   if (walk.engine.place === 'plain') return state;
   const place = judgePlace(state);
-  if (place.kind === 'refuses') return refusePlace(template, walk, place);
+  if (place.kind === 'refuses') return refusePlace(walk.engine, template, place);
   if (place.rule !== 'any') {
-    return refusePlace(template, walk, { where: 'in a link or style', hint: 'Print it with {{ … }} there.' });
+    return refusePlace(walk.engine, template, {
+      where: 'in a link or style',
+      hint: 'Print it with {{ … }} there.',
+    });
   }
   return passValue(state);
 }
@@ -321,14 +287,9 @@ function enterFile(walk: Walk, template: Template, name: string | undefined): Wa
   return { ...walk, files: [...files, name] };
 }
 
-function partialError(message: string, where: string) {
-  const hint = "Write the name in quotes: a path from the campaign's folder, without ./ and ../ in front.";
-  return templateError({ code: 'ERR_TEMPLATE_PARTIAL', message, hint, where });
-}
-
 function requireText(walk: Walk, template: Template, state: HtmlState): void {
   if (walk.engine.place === 'plain' || (state.kind === 'text' && state.element === undefined)) return;
-  refusePlace(template, walk, {
+  refusePlace(walk.engine, template, {
     where: 'inside of a tag',
     hint: 'It is for whole elements: close what is open.',
   });
@@ -338,29 +299,5 @@ function join(walk: Walk, template: Template, one: HtmlState, other: HtmlState):
   if (walk.engine.place === 'plain') return one;
   const joined = joinHtml(one, other);
   if (joined !== undefined) return joined;
-  throw templateError({
-    code: 'ERR_TEMPLATE_PLACE',
-    message:
-      'The ways through this tag end in different places of the HTML, so what follows cannot be encoded.',
-    hint: 'Let every way open and close the same quotes, tags and comments.',
-    where: locateTemplate(walk.engine, template),
-  });
-}
-
-function refusePlace(
-  template: Template,
-  { engine }: Walk,
-  { where, hint }: { where: string; hint: string },
-): never {
-  throw templateError({
-    code: 'ERR_TEMPLATE_PLACE',
-    message: `The HTML template prints ${shorten(template.token.getText())} ${where}, where no value can be made safe.`,
-    hint,
-    where: locateTemplate(engine, template),
-  });
-}
-
-function shorten(text: string): string {
-  const line = text.replace(/\s+/g, ' ');
-  return line.length > 60 ? `${line.slice(0, 60)}…` : line;
+  throw waysError(walk.engine, template);
 }

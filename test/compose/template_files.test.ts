@@ -143,6 +143,10 @@ test('data is used like columns, and its names must not be columns', () => {
     printHtml({ data, html: templateOf('{{ shop.name }} {{ year }}{% if shop.open %} open{% endif %}') }),
     'Ann &amp; Co 2026 open',
   );
+  assert.deepEqual(piecesOf({ data, html: templateOf('{{ shop.name }} {{ year }} {{ "x" }}') }), ['static']);
+  assert.equal(printHtml({ data: { day: 'now' }, html: templateOf("{{ day | date: '%Y' }}") }), '2026');
+  const blank = refusal({ data, html: templateOf('\n{{ shop.city }}') });
+  assert.deepEqual([blank.code, blank.where], ['ERR_TEMPLATE_DATA', 'template.txt:2:1']);
   assert.equal(refusal({ data: { url: 'x' }, text: templateOf('x') }).code, 'ERR_CAMPAIGN_DATA');
   assert.equal(
     refusal({ data, text: templateOf('{{ yaer }}') }).hint?.startsWith('Did you mean "year"?'),
