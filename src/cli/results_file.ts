@@ -13,6 +13,8 @@ export interface ResultsSource {
   /** The domain of the from address, for Message-IDs. */
   readonly fromDomain: string;
   readonly columns: readonly string[];
+  /** The name of a row's variant, where the campaign has variants: they get a column. */
+  readonly variantOf?: ((row: number) => string) | undefined;
   readonly pages: AsyncIterable<readonly ResultRow[]>;
 }
 
@@ -29,6 +31,7 @@ const ourColumns = [
   'attempts',
   'message_id',
   'finished_at',
+  'variant',
 ] as const;
 
 /** Writes results as CSV, or as NDJSON where the name ends in .ndjson or .jsonl. The file appears when it is whole. */
@@ -36,17 +39,23 @@ export async function writeResults(path: string, source: ResultsSource): Promise
   const partial = `${path}.partial`;
   const ndjson = /\.(ndjson|jsonl)$/i.test(path);
   // A list's own column with one of our names is not overwritten.
-  const columns = source.columns.map((name) =>
-    ourColumns.some((ours) => ours === name) ? `list_${name}` : name,
-  );
+  const { variantOf } = source;
+  const ours = variantOf === undefined ? ourColumns.filter((name) => name !== 'variant') : ourColumns;
+  const columns = source.columns.map((name) => (ours.some((one) => one === name) ? `list_${name}` : name));
   try {
     const stream = createWriteStream(partial, { mode: 0o600 });
     const prefix = messageIdPrefix(source.campaign);
-    let text = ndjson ? '' : `${[...columns, ...ourColumns].map(quote).join(',')}\r\n`;
+    let text = ndjson ? '' : `${[...columns, ...ours].map(quote).join(',')}\r\n`;
     for await (const page of source.pages) {
       for (const row of page) {
-        const values = resultValues(row, messageIdOf(prefix, row.row, source.fromDomain));
-        text += ndjson ? ndjsonLine(columns, row.cells, values) : csvLine(columns.length, row.cells, values);
+        const values = resultValues(
+          row,
+          messageIdOf(prefix, row.row, source.fromDomain),
+          variantOf?.(row.row),
+        );
+        text += ndjson
+          ? ndjsonLine(columns, row.cells, values)
+          : csvLine(columns.length, row.cells, values, ours);
       }
       if (text.length < writeChars) continue;
       await write(stream, text);
@@ -67,9 +76,10 @@ export async function writeResults(path: string, source: ResultsSource): Promise
   }
 }
 
-type ResultValues = Record<(typeof ourColumns)[number], string | number>;
+type OurColumn = (typeof ourColumns)[number];
+type ResultValues = Record<Exclude<OurColumn, 'variant'>, string | number> & { variant: string | undefined };
 
-function resultValues(row: ResultRow, messageId: string): ResultValues {
+function resultValues(row: ResultRow, messageId: string, variant: string | undefined): ResultValues {
   const { delivery, lastDeferral } = row;
   const record = delivery ?? lastDeferral;
   const tried = record !== undefined && record.relay !== '';
@@ -83,15 +93,22 @@ function resultValues(row: ResultRow, messageId: string): ResultValues {
     attempts: delivery?.attempts ?? lastDeferral?.attempt ?? 0,
     message_id: tried ? `<${messageId}>` : '',
     finished_at: delivery === undefined ? '' : new Date(delivery.finishedAt).toISOString(),
+    // JSON leaves out what is undefined.
+    variant,
   };
 }
 
 /** RFC 4180. Rows with too few or too many cells are in the list as they were; only the file stays rectangular. */
-function csvLine(width: number, cells: readonly Cell[], values: ResultValues): string {
+function csvLine(
+  width: number,
+  cells: readonly Cell[],
+  values: ResultValues,
+  ours: readonly OurColumn[],
+): string {
   let line = '';
   for (let index = 0; index < width; index += 1) line += `${quote(cellText(cells[index]))},`;
-  for (const name of ourColumns) {
-    const value = values[name];
+  for (const name of ours) {
+    const value = values[name] ?? '';
     line += name === 'status' ? value : `,${typeof value === 'string' ? quote(value) : value}`;
   }
   return `${line}\r\n`;

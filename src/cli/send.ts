@@ -8,6 +8,7 @@ import { loadConfig, type Config } from '../config/load_config.ts';
 import { openLog } from '../daemon/log.ts';
 import { openSending, type Sending, type SendReport } from '../daemon/send.ts';
 import { domainOf } from '../mail/address.ts';
+import { nameVariants } from '../mail/variant.ts';
 import type { SetExitCode } from './command_line.ts';
 import { describeReport, summaryOf } from './print.ts';
 import { openProgress } from './progress.ts';
@@ -126,6 +127,7 @@ async function writeAllResults(sending: Sending, file: CampaignFile, path: strin
     campaign: campaign.name,
     fromDomain: domainOf(campaign.from.address),
     columns: await sending.columns(),
+    variantOf: nameVariants(campaign.name, campaign.variants),
     pages: sending.readResults(),
   });
 }

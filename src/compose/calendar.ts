@@ -16,9 +16,7 @@ const lineOctets = 75;
 const uriProperties = new Set(['ATTENDEE', 'ORGANIZER', 'URL', 'TZURL', 'SOURCE', 'CONFERENCE', 'IMAGE']);
 
 /** Marks a value that Liquid prints. Controls but line breaks and tabs have no place in a calendar (§3.1). */
-export function markValue(value: unknown): string {
-  // oxlint-disable-next-line typescript/no-base-to-string -- "[object Object]" is what liquidjs prints
-  const text = value === undefined || value === null ? '' : String(value);
+export function markValue(text: string): string {
   // oxlint-disable-next-line no-control-regex -- they are what it looks for
   return `${begin}${text.replace(/[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f]/g, '').toWellFormed()}${end}`;
 }

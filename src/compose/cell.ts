@@ -5,6 +5,9 @@ import type { Cell } from '../mail/recipient.ts';
 /** One recipient's values make no message; the text is the reason that users read. Never leaves the folder. */
 export class RenderFailure extends Error {}
 
+/** A failure whose reason names its place in the template already. */
+export class PlacedFailure extends RenderFailure {}
+
 /** The text of a cell. Absent and null print as nothing, lists without separators. Throws RenderFailure. */
 export function printCell(cell: Cell | undefined, column: string): string {
   if (typeof cell === 'string') return cell;
@@ -16,19 +19,18 @@ export function printCell(cell: Cell | undefined, column: string): string {
   }
 }
 
-/** Whether Liquid's `default` filter replaces the cell: absent, null, false, an empty text or an empty list. */
-export function isBlank(cell: Cell | undefined): boolean {
-  if (typeof cell === 'string') return cell.length === 0;
-  return cell === undefined || cell === null || cell === false || (Array.isArray(cell) && cell.length === 0);
+/** Whether there is nothing to print: absent, null, text of blanks only, an empty list. `default` replaces these, and false. */
+export function isBlank(value: unknown): boolean {
+  // Most values are text that begins with a letter.
+  if (typeof value === 'string') return !(value.charCodeAt(0) > 32) && value.trim() === '';
+  return value === undefined || value === null || (Array.isArray(value) && value.length === 0);
 }
 
-function printValue(cell: Cell | undefined): string {
-  if (cell === undefined || cell === null) return '';
-  if (isList(cell)) return cell.map(printValue).join('');
+/** As liquidjs prints. Throws what JSON's objects throw that cannot be made text. */
+export function printValue(value: unknown): string {
+  if (typeof value === 'string') return value;
+  if (value === undefined || value === null) return '';
+  if (Array.isArray(value)) return value.map(printValue).join('');
   // oxlint-disable-next-line typescript/no-base-to-string -- "[object Object]" is what liquidjs prints
-  return String(cell);
-}
-
-function isList(cell: Cell): cell is readonly Cell[] {
-  return Array.isArray(cell);
+  return String(value);
 }

@@ -11,7 +11,7 @@ import { brokenPackage, functionOf, loadPackage, type PackageFinder } from './op
 const packageName = '@css-inline/css-inline';
 const number = 'data-posthaste';
 
-/** Inlines the style sheets of a template. Throws ERR_PACKAGE_MISSING, ERR_PACKAGE_BROKEN. */
+/** Inlines the style sheets of a template into its own tags; those of partials stay as they are. Throws ERR_PACKAGE_MISSING, ERR_PACKAGE_BROKEN. */
 export async function inlineCss(source: string, find: PackageFinder): Promise<string> {
   const inline = functionOf(await loadPackage(packageName, 'css: inline', find), 'inline');
   if (inline === undefined) throw brokenPackage(packageName, 'it has no function "inline"');
@@ -21,8 +21,7 @@ export async function inlineCss(source: string, find: PackageFinder): Promise<st
     inline(numberTags(page, marks), {
       keepStyleTags: true,
       keepAtRules: true,
-      // A class that Liquid chooses is not known here: its rules must stay.
-      removeInlinedSelectors: !page.hasChosenNames,
+      removeInlinedSelectors: !page.keepsRules,
       loadRemoteStylesheets: false,
     }),
   );
@@ -34,7 +33,8 @@ interface Page {
   readonly tokens: readonly HtmlToken[];
   /** Numbers of the style sheets that are inlined. */
   readonly sheets: ReadonlySet<number>;
-  readonly hasChosenNames: boolean;
+  /** Rules stay where they are, too: for classes that Liquid chooses, and for the HTML of partials and layouts. */
+  readonly keepsRules: boolean;
 }
 
 function run(inline: () => unknown): string {
@@ -51,17 +51,15 @@ function run(inline: () => unknown): string {
 function readPage(source: string): Page {
   const tokens = tokenizeHtml(source);
   const sheets = new Set<number>();
-  let hasChosenNames = false;
+  let keepsRules = /\{%-?\s*(?:render|include|layout|liquid)\b/.test(source);
   tokens.forEach((token, index) => {
     if (token.kind !== 'open') return;
     const attributes = listAttributes(source.slice(token.from, token.to));
     const chooses = choosesAttributes(source.slice(token.from, token.to), attributes);
-    hasChosenNames ||= attributes.some(
-      ({ name, value }) => isName(name) && (chooses || value?.includes('{')),
-    );
+    keepsRules ||= attributes.some(({ name, value }) => isName(name) && (chooses || value?.includes('{')));
     if (token.name === 'style' && isInlined(source, attributes, tokens[index + 1])) sheets.add(index);
   });
-  return { source, tokens, sheets, hasChosenNames };
+  return { source, tokens, sheets, keepsRules };
 }
 
 /** Rules that Liquid chooses, and those for other media, stay where they are. */
@@ -155,15 +153,15 @@ function readAnswer(answer: string, marks: LiquidMarks): Answer {
 
 /** The template with the answer's styles in its tags. */
 function writePage(page: Page, answer: Answer): string {
-  const { source, tokens, sheets, hasChosenNames } = page;
+  const { source, tokens, sheets, keepsRules } = page;
   let written = '';
-  let atRules = hasChosenNames ? '' : answer.atRules;
+  let atRules = keepsRules ? '' : answer.atRules;
   for (let index = 0; index < tokens.length; index++) {
     const token = tokens[index];
     if (token === undefined) break;
     const original = source.slice(token.from, token.to);
     if (token.kind !== 'open') written += original;
-    else if (sheets.has(index) && !hasChosenNames) {
+    else if (sheets.has(index) && !keepsRules) {
       const css = [atRules, answer.sheets.get(index) ?? ''].filter((one) => one !== '').join('\n');
       atRules = '';
       // Nothing is left of it: the element goes, from its start tag to its end tag.

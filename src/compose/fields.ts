@@ -5,11 +5,11 @@ import type { Campaign, Mailbox, TemplateSource } from '../mail/campaign.ts';
 import type { Recipient } from '../mail/recipient.ts';
 import { writeAddress, type WrittenAddress } from './address.ts';
 import { RenderFailure } from './cell.ts';
-import type { ColumnNames } from './columns.ts';
 import { checkLines, headerError } from './header_error.ts';
 import { formatField } from './header.ts';
 import { cleanName, formatMailbox, formatPhrase } from './mailbox.ts';
-import { parseTemplate, type Piece } from './template.ts';
+import type { Part } from './part.ts';
+import { parseTemplate, type Piece, type TemplateHouse } from './template.ts';
 import { compileHttpsUrl, compileMailto, printUrl, type Print, type UrlTemplate } from './url_template.ts';
 
 /** A field with merge fields. */
@@ -39,10 +39,11 @@ export interface WrittenLines {
 const reservedFields =
   /^(?:from|to|cc|bcc|subject|sender|date|message-id|reply-to|mime-version|return-path|received|content-(?:type|transfer-encoding|disposition))$/i;
 
-/** Compiles the fields of a campaign. Throws ERR_CAMPAIGN_HEADER, ERR_TEMPLATE_SYNTAX, ERR_TEMPLATE_UNKNOWN_VARIABLE. */
-export function compileFields(campaign: Campaign, names: ColumnNames): Fields {
+/** Compiles the fields of a campaign. Throws ERR_CAMPAIGN_HEADER, and what parseTemplate throws. */
+export function compileFields(house: TemplateHouse): Fields {
+  const { campaign } = house;
   const { from, to, sender } = campaign;
-  const maker = new FieldsMaker(names);
+  const maker = new FieldsMaker(house);
   maker.addMailbox('From', from);
   // RFC 5322 §3.6.2: no Sender where it would say what From says.
   if (sender !== undefined && sender.address !== from.address) maker.addMailbox('Sender', sender);
@@ -50,7 +51,7 @@ export function compileFields(campaign: Campaign, names: ColumnNames): Fields {
   maker.addListFields(campaign);
   for (const [name, value] of campaign.headers) maker.addCustom(name, value);
   return {
-    toName: to === undefined ? [] : parseTemplate(to, names, 'plain'),
+    toName: to === undefined ? [] : parseTemplate(to, 'to', house),
     fixed: maker.fixed,
     isUtf8: maker.isUtf8,
     own: maker.own,
@@ -122,10 +123,10 @@ class FieldsMaker {
   fixed = '';
   isUtf8 = false;
   readonly own: OwnField[] = [];
-  readonly #names: ColumnNames;
+  readonly #house: TemplateHouse;
 
-  constructor(names: ColumnNames) {
-    this.#names = names;
+  constructor(house: TemplateHouse) {
+    this.#house = house;
   }
 
   addMailbox(field: string, mailbox: Mailbox): void {
@@ -136,10 +137,11 @@ class FieldsMaker {
   }
 
   addReplyTo(source: TemplateSource): void {
-    const pieces = parseTemplate(source, this.#names, 'plain');
-    if (pieces.some((piece) => piece.kind !== 'static')) this.own.push({ kind: 'replyTo', pieces });
+    const pieces = parseTemplate(source, 'replyTo', this.#house);
+    const text = joinStatic(pieces);
+    if (text === undefined) this.own.push({ kind: 'replyTo', pieces });
     else {
-      const { address, line } = refuseAtOnce(() => formatReplyTo(source.source), placeOf(source));
+      const { address, line } = refuseAtOnce(() => formatReplyTo(text), placeOf(source));
       this.fixed += `${line}\r\n`;
       this.isUtf8 ||= address.isUtf8;
     }
@@ -148,8 +150,8 @@ class FieldsMaker {
   addListFields({ listId, unsubscribe, feedbackId, precedence, autoSubmitted }: Campaign): void {
     if (listId !== undefined) this.#addFixed(formatListId(listId));
     const urls: UrlTemplate[] = [];
-    if (unsubscribe?.url !== undefined) urls.push(compileHttpsUrl(unsubscribe.url, this.#names));
-    if (unsubscribe?.mailto !== undefined) urls.push(compileMailto(unsubscribe.mailto, this.#names));
+    if (unsubscribe?.url !== undefined) urls.push(compileHttpsUrl(unsubscribe.url, this.#house));
+    if (unsubscribe?.mailto !== undefined) urls.push(compileMailto(unsubscribe.mailto, this.#house));
     if (urls.length > 0) this.#addUnsubscribe(urls);
     // RFC 8058 §3.1: this very text, and only beside an https URL.
     if (unsubscribe?.url !== undefined && unsubscribe.oneClick)
@@ -177,20 +179,29 @@ class FieldsMaker {
   }
 
   #addText(name: string, value: TemplateSource, isTemplate: boolean): void {
-    const pieces = isTemplate ? parseTemplate(value, this.#names, 'plain') : [];
-    if (pieces.some((piece) => piece.kind !== 'static')) this.own.push({ kind: 'text', name, pieces });
-    else {
-      const text = isTemplate
-        ? pieces.map((piece) => (piece.kind === 'static' ? piece.text : '')).join('')
-        : value.source;
-      this.#addFixed(formatField(name, text, true));
-    }
+    const part: Part = `header ${name}`;
+    const pieces: readonly Piece[] = isTemplate
+      ? parseTemplate(value, part, this.#house)
+      : [{ kind: 'static', text: value.source }];
+    const text = joinStatic(pieces);
+    if (text === undefined) this.own.push({ kind: 'text', name, pieces });
+    else if (text.trim() !== '') this.#addFixed(formatField(name, text, true));
   }
 
   #addFixed(field: string): void {
     checkLines(field);
     this.fixed += `${field}\r\n`;
   }
+}
+
+/** The text that is the same for all; undefined where a part of it is not. */
+function joinStatic(pieces: readonly Piece[]): string | undefined {
+  let text = '';
+  for (const piece of pieces) {
+    if (piece.kind !== 'static') return undefined;
+    text += piece.text;
+  }
+  return text;
 }
 
 /** Whom static text is printed for. */

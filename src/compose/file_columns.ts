@@ -1,8 +1,8 @@
 // The columns that name files to attach, found in the list's header.
 import { ExitCode, PosthasteError } from '../base/error.ts';
-import type { Campaign, RowAttachments } from '../mail/campaign.ts';
+import type { RowAttachments } from '../mail/campaign.ts';
 import { findNearestName, type ColumnNames } from './columns.ts';
-import { parseTemplate, type Piece } from './template.ts';
+import { parseTemplate, type Piece, type TemplateHouse } from './template.ts';
 
 /** A column whose files a recipient gets. */
 export interface FileColumn {
@@ -13,13 +13,14 @@ export interface FileColumn {
 }
 
 /** Throws ERR_ATTACHMENT_UNKNOWN_COLUMN, and what parseTemplate throws. */
-export function findFileColumns(campaign: Campaign, names: ColumnNames): FileColumn[] {
+export function findFileColumns(house: TemplateHouse): FileColumn[] {
+  const { campaign, columns: names } = house;
   return (campaign.rowAttachments ?? []).map((options) => {
     const index = names.get(options.column);
     if (index === undefined) throw unknownColumn(options, names);
     const { filenameTemplate } = options;
     const filename =
-      filenameTemplate === undefined ? undefined : parseTemplate(filenameTemplate, names, 'plain');
+      filenameTemplate === undefined ? undefined : parseTemplate(filenameTemplate, 'filename', house);
     return { options, index, filename };
   });
 }

@@ -1,17 +1,38 @@
-// The door to liquidjs: makes pieces of a template's source, and renders those that need Liquid.
-import { Liquid, LiquidError, Output, TypeGuards, type Template } from 'liquidjs';
-import { ExitCode, messageOf, PosthasteError } from '../base/error.ts';
-import type { TemplateSource } from '../mail/campaign.ts';
+// A campaign's templates become pieces: text that all get, cells that are spliced in, and what needs Liquid.
+import { Output, toValueSync, TypeGuards, type Template } from 'liquidjs';
+import type { Campaign, TemplateSource } from '../mail/campaign.ts';
 import type { Cell } from '../mail/recipient.ts';
-import { markValue } from './calendar.ts';
-import { RenderFailure } from './cell.ts';
+import { PlacedFailure, RenderFailure } from './cell.ts';
+import { withoutMarks } from './calendar.ts';
 import { findNearestName, type ColumnNames } from './columns.ts';
+import { expandFiles } from './expand.ts';
+import type { ValueRule } from './html_place.ts';
+import {
+  locate,
+  locateTemplate,
+  main,
+  makeEngine,
+  orSyntaxError,
+  parse,
+  preheaderName,
+  render,
+  templateError,
+  type Engine,
+  type Scope,
+} from './liquid_engine.ts';
+import { rulesOf, type Part, type PartRules } from './part.ts';
+import { placePreheader } from './preheader.ts';
+import { makeTrust } from './template_trust.ts';
+import { walkTemplate, type PrintedValues } from './template_walk.ts';
+import { missingReason, type Printed } from './value_guard.ts';
+
+export { render as renderLiquid } from './liquid_engine.ts';
 
 /**
  * Part of a template.
  * - static: text that every recipient gets.
- * - column: a cell, or `fallback` where the cell is blank. Invariant: prints what liquidjs would print;
- *   bench/compose.ts shows what the short cut earns.
+ * - column: a cell, or `fallback` where the cell is blank. Invariant: prints what liquidjs would print, under the same
+ *   rules; bench/compose.ts shows what the short cut earns.
  * - liquid: anything else, rendered per recipient.
  */
 export type Piece =
@@ -21,137 +42,130 @@ export type Piece =
       readonly name: string;
       readonly index: number;
       readonly fallback: string | undefined;
+      readonly rule: ValueRule;
+      readonly where: string;
+      /** Why a row is invalid whose cell is blank; undefined where that prints nothing. */
+      readonly missingReason: string | undefined;
     }
   | {
       readonly kind: 'liquid';
       readonly templates: Template[];
-      readonly source: TemplateSource;
-      readonly place: Place;
-      /** Whether rendering may write to the scope, which then must not be used again. */
-      readonly isStateful: boolean;
+      readonly engine: Engine;
+      /** Name of the last filter, where this is an output. */
+      readonly lastFilter?: string | undefined;
     };
-
-/**
- * Where the output goes; in html Liquid escapes what `{{ }}` prints, in calendar it marks it (calendar.ts), and
- * column pieces are left to the caller.
- */
-export type Place = 'plain' | 'html' | 'calendar';
-
-/** The data of one recipient: own properties only, no prototype. */
-export type Scope = Record<string, Cell>;
-
-/** Long before these, something is wrong with a template; without them a loop could stop the whole thread. */
-const limits = { parseLimit: 10_000_000, memoryLimit: 50_000_000, renderLimit: 5000 };
 
 /** In messages to people. */
 const shownNames = 30;
 
-const engines = { plain: makeEngine('plain'), html: makeEngine('html'), calendar: makeEngine('calendar') };
-
-/**
- * Parses a template and checks its names against the columns.
- * Throws ERR_TEMPLATE_SYNTAX or ERR_TEMPLATE_UNKNOWN_VARIABLE, with `file:line:column`; the column counts
- * from the start of the template's own line.
- */
-export function parseTemplate(source: TemplateSource, names: ColumnNames, place: Place): readonly Piece[] {
-  const templates = parseLiquid(source, place);
-  checkVariables(templates, source, names, place);
-  // A tag that keeps state changes what later pieces print, so nothing may be rendered by itself.
-  if (!templates.every(isStateless)) return [{ kind: 'liquid', templates, source, place, isStateful: true }];
-  return mergeStatics(templates.map((template) => makePiece(template, source, names, place)));
+/** What the templates of a campaign share. */
+export interface TemplateHouse {
+  readonly campaign: Campaign;
+  readonly columns: ColumnNames;
+  /** Names that `raw` may print. */
+  readonly trusted: ReadonlySet<string>;
+  /** The moment for which a message is composed. */
+  readonly clock: { now: number };
 }
 
-/** Renders a piece for the recipient of `scope`. Throws RenderFailure. */
-export function renderLiquid(piece: Extract<Piece, { kind: 'liquid' }>, scope: Scope): string {
-  try {
-    return String(engines[piece.place].renderSync(piece.templates, scope));
-  } catch (thrown) {
-    const { reason, where } = explain(thrown, piece.source);
-    throw new RenderFailure(`${reason} (${where})`);
-  }
+export function makeHouse(campaign: Campaign, columns: ColumnNames): TemplateHouse {
+  const indexes = new Set((campaign.trusted ?? []).map((name) => columns.get(name)));
+  const trusted = [...columns].filter(([, index]) => indexes.has(index)).map(([name]) => name);
+  const data = Object.keys(campaign.data ?? {});
+  return { campaign, columns, trusted: new Set([...trusted, ...data]), clock: { now: 0 } };
+}
+
+/**
+ * Parses the template of a part and checks its names against the columns and all its values against their places.
+ * Throws ERR_TEMPLATE_SYNTAX, ERR_TEMPLATE_UNKNOWN_VARIABLE and what `walkTemplate` throws, with `file:line:column`; the
+ * column counts from the start of the template's own line.
+ */
+export function parseTemplate(source: TemplateSource, part: Part, house: TemplateHouse): readonly Piece[] {
+  const rules = rulesOf(part);
+  const engine = openEngine(source, rules, house);
+  const templates = parse(engine);
+  const { campaign, columns, trusted } = house;
+  const isTaken = (name: string): boolean => columns.has(name) || Object.hasOwn(campaign.data ?? {}, name);
+  const trust = orSyntaxError(engine, () =>
+    makeTrust(templates, { trusted, isTaken, sources: engine.sources }),
+  );
+  const { name: partName, takesMissing } = rules;
+  const printed = walkTemplate(templates, { engine, partName, takesMissing, trust });
+  checkVariables(templates, engine, house);
+  const reading: Reading = { engine, printed, house, rules };
+  // A tag that keeps state changes what later pieces print, so nothing may be rendered by itself.
+  if (!templates.every(isStateless)) return [{ kind: 'liquid', templates, engine }];
+  return mergeStatics(expandFiles(templates).map((template) => makePiece(template, reading)));
 }
 
 /** Makes the data of a recipient. Missing cells are empty texts, so that `default` has something to replace. */
-export function makeScope(names: ColumnNames, cells: readonly Cell[]): Scope {
+export function makeScope({ campaign, columns }: TemplateHouse, cells: readonly Cell[]): Scope {
   const scope: Scope = Object.create(null);
-  for (const [name, index] of names) {
+  for (const [name, index] of columns) {
     const cell = cells[index];
     scope[name] = cell === undefined ? '' : cell;
   }
+  const { data } = campaign;
+  for (const name in data) scope[name] = data[name] ?? null;
   return scope;
 }
 
-function makeEngine(place: Place): Liquid {
-  const engine = new Liquid({
-    ...limits,
-    strictFilters: true,
-    // Names are checked once, against the columns; a property that one recipient lacks prints as nothing.
-    strictVariables: false,
-    ownPropertyOnly: true,
-    // Partials are looked up here and never on disk.
-    templates: {},
-    ...(place === 'plain' ? {} : { outputEscape: place === 'html' ? 'escape' : markValue }),
-  });
-  // Where a value ends is all that stands between a list and the lines of an invitation: there is no way round it.
-  if (place === 'calendar') engine.registerFilter('raw', (value: unknown) => value);
-  for (const name of ['include', 'render', 'layout', 'block']) {
-    engine.registerTag(name, {
-      parse() {
-        throw new Error(`tag "${name}" reads other files, and a campaign's templates cannot`);
-      },
-      render() {
-        return '';
-      },
-    });
-  }
-  return engine;
+interface Reading {
+  readonly engine: Engine;
+  readonly printed: PrintedValues;
+  readonly house: TemplateHouse;
+  readonly rules: PartRules;
 }
 
-function parseLiquid(source: TemplateSource, place: Place): Template[] {
-  try {
-    return engines[place].parse(source.source);
-  } catch (thrown) {
-    const { reason, where } = explain(thrown, source);
-    throw new PosthasteError({
-      code: 'ERR_TEMPLATE_SYNTAX',
-      message: `The template is not valid Liquid: ${reason}.`,
-      hint: 'Correct the template at this place; "posthaste check" reads it without sending anything.',
-      where,
-      exitCode: ExitCode.dataError,
-      cause: thrown,
-    });
-  }
-}
-
-function checkVariables(
-  templates: Template[],
+function openEngine(
   source: TemplateSource,
-  names: ColumnNames,
-  place: Place,
-): void {
-  const { globals } = engines[place].analyzeSync(templates, { partials: false });
+  { place }: PartRules,
+  { campaign, clock }: TemplateHouse,
+): Engine {
+  const partials = place === 'textOfHtml' ? campaign.textPartials : campaign.partials;
+  const sources = new Map(Object.entries(partials ?? {}));
+  sources.set(main, source);
+  if (place === 'html' && campaign.preheader !== undefined) {
+    sources.set(preheaderName, campaign.preheader);
+    placePreheader(sources);
+  }
+  if (place === 'calendar') {
+    for (const [name, one] of sources) sources.set(name, { ...one, source: withoutMarks(one.source) });
+  }
+  const filters = { locale: campaign.locale ?? 'en', timezone: campaign.timezone ?? 'UTC', clock };
+  return makeEngine({ place, sources, filters });
+}
+
+function checkVariables(templates: Template[], engine: Engine, { columns, campaign }: TemplateHouse): void {
+  const known = new Set([...columns.keys(), ...Object.keys(campaign.data ?? {})]);
+  const { globals } = engine.liquid.analyzeSync(templates, { partials: true });
   const unknown = Object.values(globals)
     .flat()
-    .filter(({ segments: [name] }) => typeof name === 'string' && name !== resumeWord && !names.has(name))
+    .filter(({ segments: [name] }) => typeof name === 'string' && !liquidWords.has(name) && !known.has(name))
     .sort((a, b) => a.location.row - b.location.row || a.location.col - b.location.col)[0];
   if (unknown === undefined) return;
   const name = String(unknown.segments[0]);
-  const nearest = findNearestName(name, names.keys());
+  const nearest = findNearestName(name, known);
   const meant = nearest === undefined ? '' : `Did you mean "${nearest}"? `;
-  throw new PosthasteError({
+  const { row, col: column, file } = unknown.location;
+  throw templateError({
     code: 'ERR_TEMPLATE_UNKNOWN_VARIABLE',
     message: `The template uses "${name}", which is no column of the list.`,
-    hint: `${meant}The list has: ${[...names.keys()].slice(0, shownNames).join(', ')}.`,
-    where: locate(source, unknown.location.row, unknown.location.col),
-    exitCode: ExitCode.dataError,
+    hint: `${meant}The list has: ${[...known].slice(0, shownNames).join(', ')}.`,
+    where: locate(engine, { file, row, column }),
   });
 }
 
 /** Tags that neither leave state behind nor see any, as long as the same holds for what they contain. */
-const statelessTags = new Set(['if', 'unless', 'case', 'for', 'tablerow', 'raw', 'comment', '#', 'echo']);
+const statelessTags = new Set(
+  'if unless case for tablerow raw comment # echo include render layout block preheader'.split(' '),
+);
 
 /** `for … offset: continue` goes on where an earlier loop stopped; liquidjs reports the word as a variable. */
 const resumeWord = 'continue';
+
+/** What liquidjs reports as variables although Liquid makes them: in partials it does not see the loop around. */
+const liquidWords = new Set([resumeWord, 'forloop', 'tablerowloop', 'block']);
 
 /** Tags whose output does not depend on data. */
 const constantTags = new Set(['raw', 'comment', '#']);
@@ -161,36 +175,68 @@ function isStateless(template: Template): boolean {
   if (TypeGuards.isTagToken(token) && (!statelessTags.has(token.name) || token.args.includes(resumeWord)))
     return false;
   if (template.children === undefined) return true;
-  const children = template.children(false, true).next();
-  return children.done === true && children.value.every(isStateless);
+  return toValueSync(template.children(true, true)).every(isStateless);
 }
 
-function makePiece(template: Template, source: TemplateSource, names: ColumnNames, place: Place): Piece {
+function makePiece(template: Template, reading: Reading): Piece {
   const { token } = template;
+  const { engine } = reading;
   if (TypeGuards.isHTMLToken(token)) return { kind: 'static', text: token.getContent() };
   if (TypeGuards.isTagToken(token) && constantTags.has(token.name))
-    return { kind: 'static', text: String(engines.plain.renderSync([template])) };
-  const column = template instanceof Output ? makeColumnPiece(template, names, place) : undefined;
-  return column ?? { kind: 'liquid', templates: [template], source, place, isStateful: false };
+    return { kind: 'static', text: String(engine.liquid.renderSync([template])) };
+  if (template instanceof Output) {
+    const piece = makeConstantPiece(template, reading) ?? makeColumnPiece(template, reading);
+    if (piece !== undefined) return piece;
+    const lastFilter = reading.printed.get(template.value)?.written.at(-1)?.name;
+    return { kind: 'liquid', templates: [template], engine, lastFilter };
+  }
+  return { kind: 'liquid', templates: [template], engine };
+}
+
+/** An output of nothing but the campaign's own data and literals, dates excepted (they may be of the moment); undefined for every other output. */
+function makeConstantPiece(output: Output, { engine, house, rules }: Reading): Piece | undefined {
+  if (rules.keepsValues) return undefined;
+  const { globals } = engine.liquid.analyzeSync([output], { partials: false });
+  const isConstant = Object.keys(globals).every((name) => Object.hasOwn(house.campaign.data ?? {}, name));
+  if (!isConstant || /now|today|date/.test(output.token.getText())) return undefined;
+  try {
+    return { kind: 'static', text: render(engine, [output], makeScope(house, [])) };
+  } catch (thrown) {
+    if (!(thrown instanceof RenderFailure)) throw thrown;
+    throw templateError({
+      code: 'ERR_TEMPLATE_DATA',
+      message: `The template cannot print the campaign's own data: ${thrown.message}.`,
+      hint: 'Correct `data:`, or the template.',
+      where: locateTemplate(engine, output),
+    });
+  }
 }
 
 /** `{{ column }}` and `{{ column | default: 'literal' }}`; undefined for every other output. */
-function makeColumnPiece(output: Output, names: ColumnNames, place: Place): Piece | undefined {
-  const { initial, filters } = output.value;
+function makeColumnPiece(output: Output, { printed: all, house, rules }: Reading): Piece | undefined {
+  const { initial } = output.value;
+  const printed = all.get(output.value);
   const access = initial.postfix.length === 1 ? initial.postfix[0] : undefined;
   if (!TypeGuards.isPropertyAccessToken(access) || access.variable !== undefined) return undefined;
   const root = access.props.length === 1 ? access.props[0] : undefined;
   if (!TypeGuards.isWordToken(root) && !TypeGuards.isQuotedToken(root)) return undefined;
-  const index = names.get(root.content);
-  // Liquid appends the escape filter itself, except after `raw`.
-  const written = place === 'plain' ? filters : filters.slice(0, -1);
-  if (index === undefined || written.length > 1 || filters.some(({ raw }) => raw)) return undefined;
+  const name = root.content;
+  const index = Object.hasOwn(house.campaign.data ?? {}, name) ? undefined : house.columns.get(name);
+  if (index === undefined || printed === undefined) return undefined;
+  const fallback = readFallback(printed);
+  if (fallback === undefined) return undefined;
+  const { rule, where } = printed;
+  const reason = rules.takesMissing ? undefined : missingReason(access.getText(), printed);
+  return { kind: 'column', name, index, fallback: fallback.text, rule, where, missingReason: reason };
+}
+
+/** The literal default, if there is any; undefined where the value has other filters. */
+function readFallback({ written }: Printed): { text: string | undefined } | undefined {
   const [filter] = written;
-  if (filter === undefined) return { kind: 'column', name: root.content, index, fallback: undefined };
+  if (filter === undefined) return { text: undefined };
   const [literal] = filter.args;
-  if (filter.name !== 'default' || filter.args.length !== 1 || !TypeGuards.isQuotedToken(literal))
-    return undefined;
-  return { kind: 'column', name: root.content, index, fallback: literal.content };
+  const isDefault = written.length === 1 && filter.name === 'default' && filter.args.length === 1;
+  return isDefault && TypeGuards.isQuotedToken(literal) ? { text: literal.content } : undefined;
 }
 
 function mergeStatics(pieces: readonly Piece[]): readonly Piece[] {
@@ -204,17 +250,12 @@ function mergeStatics(pieces: readonly Piece[]): readonly Piece[] {
   return merged;
 }
 
-/** What liquidjs complains about, without the position that it counts from the start of the template. */
-function explain(thrown: unknown, source: TemplateSource): { reason: string; where: string } {
-  if (!LiquidError.is(thrown)) return { reason: messageOf(thrown), where: `${source.file}:${source.line}` };
-  const [row = 1, column = 1] = thrown.token.getPosition();
-  const reason = (thrown.originalError?.message ?? thrown.message).replace(
-    /, (?:file:.*, )?line:\d+, col:\d+$/,
-    '',
-  );
-  return { reason, where: locate(source, row, column) };
-}
-
-function locate(source: TemplateSource, row: number, column: number): string {
-  return `${source.file}:${source.line + row - 1}:${column}`;
+/** The text of a column's piece whose cell is blank. Throws RenderFailure where the template needs a default and has none. */
+export function replaceMissing({
+  fallback,
+  missingReason: reason,
+}: Extract<Piece, { kind: 'column' }>): string {
+  if (fallback !== undefined) return fallback;
+  if (reason === undefined) return '';
+  throw new PlacedFailure(reason);
 }

@@ -7,8 +7,12 @@ import { decodeEntities } from './entities.ts';
 import { endOfLiquid, listAttributes, tokenizeHtml, type HtmlToken } from './html_tokens.ts';
 import { TextWriter } from './text_writer.ts';
 
+/** How many line breaks what a partial prints ends with, by its name: none where it is a part of a line. */
+export type PartialBreaks = ReadonlyMap<string, number>;
+
 interface Conversion {
   readonly source: string;
+  readonly partialBreaks: PartialBreaks;
   readonly writer: TextWriter;
   readonly lists: List[];
   readonly links: Link[];
@@ -59,11 +63,12 @@ const printingTags = new Set([
   'liquid',
 ]);
 
-/** Makes a plain text template of an HTML template. */
-export function makeTextTemplate(html: string): string {
+/** Makes a plain text template of an HTML template; `partialBreaks` are those of the text that partials become. */
+export function makeTextTemplate(html: string, partialBreaks: PartialBreaks = new Map()): string {
   const source = trimAsLiquid(html);
   const conversion: Conversion = {
     source,
+    partialBreaks,
     writer: new TextWriter(),
     lists: [],
     links: [],
@@ -122,8 +127,8 @@ function writeLiquid(conversion: Conversion, written: string, isShown: boolean):
   if (name === 'comment' || name === '#') return;
   const liquid = name === 'raw' ? written : withoutTrims(written);
   if (name === undefined || name === 'raw' || printingTags.has(name)) {
-    if (isShown) writer.write(liquid);
-  } else if (/^(?:if|unless|case|for|tablerow|capture)$/.test(name)) {
+    if (isShown) writePrinting(conversion, name, liquid);
+  } else if (/^(?:if|unless|case|for|tablerow|capture|block)$/.test(name)) {
     const list = conversion.lists.at(-1);
     // How many items there are is the recipient's.
     if (list !== undefined && isShown) list.number = undefined;
@@ -135,6 +140,42 @@ function writeLiquid(conversion: Conversion, written: string, isShown: boolean):
     writer.close(liquid);
     endHidden(conversion);
   } else writer.writeSilent(liquid);
+}
+
+/** What a partial prints stands between line breaks where it consists of more than words. */
+function writePrinting(
+  { writer, partialBreaks }: Conversion,
+  name: string | undefined,
+  liquid: string,
+): void {
+  const isFile = name === 'render' || name === 'include' || name === 'liquid';
+  const names = isFile
+    ? [...liquid.matchAll(/"([^"]*)"|'([^']*)'/g)].map((match) => match[1] ?? match[2] ?? '')
+    : [];
+  const breaks = Math.max(0, ...names.map((one) => partialBreaks.get(one) ?? 0));
+  if (breaks === 0) {
+    writer.write(liquid);
+    return;
+  }
+  writer.breakLines(breaks);
+  writer.write(liquid, breaks);
+}
+
+/**
+ * The line breaks that text of this HTML needs around it: 2 where it has paragraphs, 1 where it has lines, 0 where it is a
+ * part of a line. What it names counts by `partialBreaks`.
+ */
+export function countBreaks(html: string, partialBreaks: PartialBreaks): number {
+  let breaks = 0;
+  for (const token of tokenizeHtml(html)) {
+    if (token.kind === 'open' || token.kind === 'close') {
+      if (paragraphElements.has(token.name)) return 2;
+      if (lineElements.has(token.name) || token.name === 'br') breaks = Math.max(breaks, 1);
+    }
+  }
+  for (const [name, count] of partialBreaks)
+    if (html.includes(`"${name}"`) || html.includes(`'${name}'`)) breaks = Math.max(breaks, count);
+  return breaks;
 }
 
 /** Takes away the white space that `{%-` and `-%}` take away: between the lines of text there will be other. */

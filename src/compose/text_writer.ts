@@ -97,14 +97,14 @@ export class TextWriter {
     this.#prefix = prefix;
   }
 
-  /** Text or an output of Liquid. */
-  write(text: string): void {
+  /** Text or an output of Liquid; `newlines` are those that what it prints ends with. */
+  write(text: string, newlines = /\n*$/.exec(text)?.[0].length ?? 0): void {
     if (text === '') return;
     this.flush();
     this.#parts.push(text);
     const frame = this.#frames.at(-1);
     if (frame !== undefined) frame.hasWords = true;
-    this.#ending = { newlines: /\n*$/.exec(text)?.[0].length ?? 0, isBlank: /\s$/.test(text) };
+    this.#ending = { newlines, isBlank: newlines > 0 || /\s$/.test(text) };
   }
 
   /** Liquid that prints nothing and decides nothing, or that stands where nothing is shown. */
@@ -153,6 +153,8 @@ export class TextWriter {
     this.#parts.push(liquid);
     if (frame === undefined) return;
     this.#ending = frame.isApart ? frame.before : meet(frame, this.#ending);
+    // Another file may have put something else in its place.
+    if (/^\{%-?\s*endblock/.test(liquid)) this.#ending = { newlines: 0, isBlank: false };
   }
 
   /** Writes out what is held back. */

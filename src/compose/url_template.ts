@@ -1,13 +1,11 @@
 // A URL with merge fields: values are percent-encoded where they stand, so that it stays the URL that was written.
 import { domainToASCII } from 'node:url';
-import { Output } from 'liquidjs';
 import { parseAddress } from '../mail/address.ts';
 import type { TemplateSource } from '../mail/campaign.ts';
 import type { Recipient } from '../mail/recipient.ts';
 import { RenderFailure } from './cell.ts';
-import type { ColumnNames } from './columns.ts';
 import { headerError } from './header_error.ts';
-import { parseTemplate, type Piece } from './template.ts';
+import { parseTemplate, type Piece, type TemplateHouse } from './template.ts';
 
 type Merged = Exclude<Piece, { kind: 'static' }>;
 
@@ -32,8 +30,8 @@ const maxUrlChars = 900;
 const authority = /^https:\/\/([^\s/?#@<>"\\]+)(?=[/?#]|$)/i;
 
 /** Compiles the template of an https URL. Throws ERR_CAMPAIGN_HEADER where it cannot become one, ERR_TEMPLATE_…. */
-export function compileHttpsUrl(source: TemplateSource, names: ColumnNames): UrlTemplate {
-  const parsed = parseTemplate({ ...source, source: source.source.trimEnd() }, names, 'plain');
+export function compileHttpsUrl(source: TemplateSource, house: TemplateHouse): UrlTemplate {
+  const parsed = parseTemplate({ ...source, source: source.source.trimEnd() }, 'unsubscribeUrl', house);
   const [first] = parsed;
   const where = `${source.file}:${source.line}`;
   if (first?.kind !== 'static') {
@@ -50,8 +48,8 @@ export function compileHttpsUrl(source: TemplateSource, names: ColumnNames): Url
 }
 
 /** Compiles `address?subject=…` to a mailto URL (RFC 6068). Throws as `compileHttpsUrl`. */
-export function compileMailto(source: TemplateSource, names: ColumnNames): UrlTemplate {
-  const parsed = parseTemplate(source, names, 'plain');
+export function compileMailto(source: TemplateSource, house: TemplateHouse): UrlTemplate {
+  const parsed = parseTemplate(source, 'unsubscribeMailto', house);
   // A merge field stands for some letters of the address.
   const sample = parsed.map((piece) => (piece.kind === 'static' ? piece.text : 'x')).join('');
   const address = parseAddress(sample.split('?', 1)[0] ?? '');
@@ -101,8 +99,7 @@ function encodeStatic(text: string): string {
 
 /** `{{ token | url_encode }}` must not be encoded twice. */
 function endsInEncoding(piece: Merged): boolean {
-  const [template] = piece.kind === 'liquid' && piece.templates.length === 1 ? piece.templates : [];
-  const filter = template instanceof Output ? template.value.filters.at(-1)?.name : undefined;
+  const filter = piece.kind === 'liquid' ? piece.lastFilter : undefined;
   return filter === 'url_encode' || filter === 'cgi_escape';
 }
 

@@ -1,6 +1,6 @@
 // What the bodies of a campaign need beside their templates: MJML's files, the invitation, images that they show.
 import { dirname, extname, join, normalize } from 'node:path';
-import type { BodyWork, Calendar, MjmlFiles, TemplateSource } from '../mail/campaign.ts';
+import type { BodyWork, Calendar, Campaign, MjmlFiles, TemplateSource } from '../mail/campaign.ts';
 import { readFromFolder } from './campaign_folder.ts';
 import { calendarMethods } from './campaign_schema.ts';
 import { tell, type Reading } from './reading.ts';
@@ -11,26 +11,29 @@ const mostBytes = 8 * 1_048_576;
 /** Of one campaign; a circle of files that include each other ends here, too. */
 const mostIncludes = 100;
 
+/** The HTML of a campaign or variant. */
+interface HtmlBody {
+  readonly html: TemplateSource | undefined;
+  /** As it stands in the campaign file. */
+  readonly written: string | { readonly file: string } | undefined;
+  readonly makesText: boolean;
+}
+
 /** What is to be done with the bodies before anything is sent; undefined for nothing. */
-export function readBodyWork(reading: Reading, html: TemplateSource | undefined): BodyWork | undefined {
-  const { text, css } = reading.written;
-  if (html === undefined) {
-    if (css !== undefined) tell(reading, ['css'], { what: 'is about html, which is missing' });
-    return undefined;
-  }
+export function readBodyWork(reading: Reading, { html, written, makesText }: HtmlBody): BodyWork | undefined {
+  if (html === undefined) return undefined;
+  const isMjml = typeof written === 'object' && extname(written.file).toLowerCase() === '.mjml';
   const work = {
-    makesText: text === undefined,
-    inlinesCss: css === 'inline',
-    mjml: readMjml(reading, html),
+    makesText,
+    inlinesCss: reading.written.css === 'inline',
+    mjml: isMjml ? readMjml(reading, written.file, html) : undefined,
   };
   return work.makesText || work.inlinesCss || work.mjml !== undefined ? work : undefined;
 }
 
 /** Reads what an MJML file includes, and what that includes. */
-function readMjml(reading: Reading, html: TemplateSource): MjmlFiles | undefined {
-  const written = reading.written.html;
-  if (typeof written !== 'object' || extname(written.file).toLowerCase() !== '.mjml') return undefined;
-  const path = normalize(written.file);
+function readMjml(reading: Reading, file: string, html: TemplateSource): MjmlFiles {
+  const path = normalize(file);
   const includes = new Map<string, string>();
   const open = [{ path, source: html.source, file: html.file }];
   for (let one = open.pop(); one !== undefined; one = open.pop()) {
@@ -92,21 +95,25 @@ export function readCalendar(reading: Reading): Calendar | undefined {
   };
 }
 
-/** Every image that the HTML takes from the message must be in it. */
-export function checkContentIds(
-  reading: Reading,
-  html: TemplateSource | undefined,
-  work: BodyWork | undefined,
-): void {
-  if (html === undefined) return;
-  const known = reading.written.attachments.flatMap(({ cid }) => (cid === undefined ? [] : [cid]));
-  const folder = dirname(reading.path);
-  const included = (work?.mjml?.includes ?? []).map(({ path, source }) => ({
-    file: join(folder, path),
+/** The files that MJML includes, named as people know them. */
+export function listIncludes({ path }: Reading, work: BodyWork | undefined): TemplateSource[] {
+  return (work?.mjml?.includes ?? []).map((one) => ({
+    file: join(dirname(path), one.path),
     line: 1,
-    source,
+    source: one.source,
   }));
-  for (const source of [html, ...included]) checkReferences(reading, source, known);
+}
+
+/** Every image that HTML takes from the message must be in it. */
+export function checkContentIds(reading: Reading, campaign: Campaign): void {
+  const known = reading.written.attachments.flatMap(({ cid }) => (cid === undefined ? [] : [cid]));
+  const bodies = [campaign, ...(campaign.variants ?? [])];
+  const sources = [
+    ...bodies.map(({ html }) => html).filter((html) => html !== undefined),
+    ...bodies.flatMap(({ bodyWork }) => listIncludes(reading, bodyWork)),
+    ...Object.values(campaign.partials ?? {}),
+  ];
+  for (const source of sources) checkReferences(reading, source, known);
 }
 
 /** Attributes and style sheets; what a template prints there is not known before there are recipients. */

@@ -3,6 +3,7 @@ import * as z from 'zod';
 import { envelopeKeys, listKeys, mailboxKeys } from './header_schema.ts';
 import { key, expects } from './key.ts';
 import { relayName } from './relay_schema.ts';
+import { lineTemplate, partSchema, templateKeys, textSchema } from './template_schema.ts';
 import { choice, duration, flag, line, number, rate, size, text } from './value.ts';
 
 const path = 'the path of a file';
@@ -17,18 +18,6 @@ export const calendarMethods = [
   'COUNTER',
   'DECLINECOUNTER',
 ] as const;
-
-const fileSchema = () =>
-  z.strictObject({ file: key(line(path), 'File with the template, relative to this file.') });
-
-const partSchema = () => expects(z.union([z.string().min(1), fileSchema()]), 'a template, or { file: PATH }');
-
-/** `none` is text for YAML, `false` is not; both leave the part out. */
-const textSchema = () =>
-  expects(
-    z.union([z.literal(false), z.string().min(1), fileSchema()]),
-    'a template, { file: PATH }, or none',
-  );
 
 const attachmentSchema = z.strictObject({
   path: key(line(path).optional(), {
@@ -120,7 +109,7 @@ export const campaignSchema = z.strictObject({
   }),
   from: key(line('a mailbox such as Shop <hello@example.com>'), 'Mailbox of the From field.'),
   ...mailboxKeys,
-  subject: key(text(isSubject, 'text in one line'), 'Liquid template of the subject.'),
+  subject: key(lineTemplate(), 'Liquid template of the subject.'),
   text: key(textSchema().optional(), {
     sentence: 'Liquid template of the plain text part; `none` leaves it out. Or `html` is needed.',
     default: 'made of `html`',
@@ -133,6 +122,7 @@ export const campaignSchema = z.strictObject({
     sentence: 'inline: style sheets of the HTML part become style attributes; media queries stay.',
     default: 'left as it is',
   }),
+  ...templateKeys,
   calendar: key(calendarSchema.optional(), {
     sentence: 'A calendar invitation beside text and HTML.',
     default: 'none',
@@ -212,11 +202,6 @@ function headerName() {
 function isHeaderValue(value: string): boolean {
   // oxlint-disable-next-line no-control-regex -- they are what it looks for
   return value.trim() !== '' && !/[\u0000-\u0008\u000a-\u001f\u007f-\u009f\u2028\u2029]/.test(value);
-}
-
-/** YAML's block scalars end with a newline, which is dropped. */
-function isSubject(value: string): boolean {
-  return value.trim() !== '' && !/[\r\n\0]/.test(value.replace(/\r?\n$/, ''));
 }
 
 function isFilename(value: string): boolean {

@@ -4,16 +4,25 @@ import { basename, dirname, extname, resolve } from 'node:path';
 import { ExitCode } from '../base/error.ts';
 import type { Rate } from '../base/quantity.ts';
 import type { Campaign, TemplateSource } from '../mail/campaign.ts';
-import { readFromFolder, resolveInFolder } from './campaign_folder.ts';
+import { resolveInFolder } from './campaign_folder.ts';
 import { readAttachments, readRowAttachments } from './campaign_attachments.ts';
 import { checkContentIds, readBodyWork, readCalendar } from './campaign_bodies.ts';
+import {
+  describeExtras,
+  isLeftOut,
+  readLineTemplate,
+  readTemplate,
+  readTemplateExtras,
+  readText,
+} from './campaign_templates.ts';
 import { campaignName, campaignSchema, type WrittenCampaign } from './campaign_schema.ts';
 import { parsePart, parseRest } from './issues.ts';
 import { expectationOf } from './key.ts';
-import { failureOf, type Failure, type Path, type Problem } from './problem.ts';
+import { failureOf, type Failure, type Problem } from './problem.ts';
 import { headerDigestParts, readHeaderKeys } from './read_headers.ts';
+import { readPartials } from './read_partials.ts';
 import { tell, type Reading } from './reading.ts';
-import { decodeUtf8, readTextFile } from './text_file.ts';
+import { readTextFile } from './text_file.ts';
 import { parseYaml } from './yaml_file.ts';
 
 /** How to read a campaign's list. */
@@ -49,8 +58,6 @@ export interface CampaignFile {
   /** Absolute path of the campaign's folder. */
   readonly directory: string;
 }
-
-const mostTemplateBytes = 8 * 1_048_576;
 
 /**
  * Loads a campaign. Throws ERR_CAMPAIGN_READ (exit code 66) where there is no such file, else
@@ -107,31 +114,40 @@ function invalid(problems: readonly Problem[]) {
 }
 
 function readCampaign(reading: Reading): Campaign {
-  const { written, path, file } = reading;
-  const fields = readHeaderKeys(reading);
-  if ((written.text === undefined || isLeftOut(written.text)) && written.html === undefined) {
-    tell(reading, ['text'], { what: 'and html are both missing', expected: 'at least one of them' });
-  }
-  const text = readPart(reading, 'text');
-  const html = readPart(reading, 'html');
-  const attachments = readAttachments(reading);
-  const bodyWork = readBodyWork(reading, html);
-  checkContentIds(reading, html, bodyWork);
-  return {
+  const { written } = reading;
+  checkBodies(reading);
+  const html = readTemplate(reading, ['html'], written.html);
+  const campaign: Campaign = {
     name: readName(reading),
-    ...fields,
-    subject: {
-      file: path,
-      line: file.contentLine(['subject']),
-      source: written.subject.replace(/\r?\n$/, ''),
-    },
-    text,
+    ...readHeaderKeys(reading),
+    subject: readLineTemplate(reading, ['subject'], written.subject) ?? emptyTemplate,
+    text: readText(reading, ['text'], written.text),
     html,
-    attachments,
+    bodyWork: readBodyWork(reading, { html, written: written.html, makesText: written.text === undefined }),
+    ...readTemplateExtras(reading),
+    attachments: readAttachments(reading),
     rowAttachments: readRowAttachments(reading),
     calendar: readCalendar(reading),
-    bodyWork,
   };
+  const whole = { ...campaign, partials: readPartials(reading, campaign) };
+  checkContentIds(reading, whole);
+  return whole;
+}
+
+const emptyTemplate: TemplateSource = { file: '', line: 1, source: '' };
+
+/** Every wording needs a body: the campaign's, where a variant has none of its own. */
+function checkBodies(reading: Reading): void {
+  const { text, html, variants } = reading.written;
+  const lacksBody = (one: Pick<WrittenCampaign, 'text' | 'html'>): boolean =>
+    isLeftOut(one.text ?? text ?? false) && (one.html ?? html) === undefined;
+  const lacking = variants?.findIndex(lacksBody) ?? (lacksBody({}) ? 0 : -1);
+  if (lacking === -1) return;
+  const isVariant = variants !== undefined && !lacksBody({});
+  tell(reading, isVariant ? ['variants', lacking, 'text'] : ['text'], {
+    what: 'and html are both missing',
+    expected: 'at least one of them',
+  });
 }
 
 function readName(reading: Reading): string {
@@ -144,28 +160,6 @@ function readName(reading: Reading): string {
     });
   }
   return name;
-}
-
-function readPart(reading: Reading, key: 'text' | 'html'): TemplateSource | undefined {
-  const written = reading.written[key];
-  if (written === undefined || isLeftOut(written)) return undefined;
-  if (typeof written === 'string') {
-    return { file: reading.path, line: reading.file.contentLine([key]), source: written };
-  }
-  const read = readFromFolder(reading.path, written.file, mostTemplateBytes);
-  const place: Path = [key, 'file'];
-  if (read.kind === 'problem') {
-    tell(reading, place, { what: read.what, missingInput: read.isMissing });
-    return undefined;
-  }
-  const source = decodeUtf8(read.bytes);
-  if (source === undefined) tell(reading, place, { what: 'is not UTF-8 text' });
-  return { file: read.shownPath, line: 1, source: source ?? '' };
-}
-
-/** `text: none`; YAML reads "none" as text, and "false" as what it says. */
-function isLeftOut(written: WrittenCampaign['text']): written is false | 'none' {
-  return written === false || written === 'none';
 }
 
 function readList(reading: Reading): CampaignList {
@@ -203,6 +197,7 @@ function digestOf(campaign: Campaign, written: WrittenCampaign): string {
   const literals = headers.map(([field, value]) => [field, value.source]);
   const templates = [subject, text, html].map((one) => one?.source ?? null);
   const added = listAdded(campaign, written);
+  const extras = describeExtras(campaign);
   const parts = [
     name,
     mailboxes,
@@ -212,6 +207,7 @@ function digestOf(campaign: Campaign, written: WrittenCampaign): string {
     literals,
     ...headerDigestParts(campaign),
     ...added,
+    ...(extras === undefined ? [] : [extras]),
   ];
   return sha256(JSON.stringify(parts));
 }

@@ -1,4 +1,5 @@
 // A campaign: one mailing as it was written down, with every file it names already read.
+import type { Cell } from './recipient.ts';
 
 /** A named template source, so that errors can say `file:line:column`. */
 export interface TemplateSource {
@@ -7,6 +8,8 @@ export interface TemplateSource {
   /** 1-based line of `file` at which `source` starts; 1 for a file of its own. */
   readonly line: number;
   readonly source: string;
+  /** It is text that was made of HTML: filters that are about markup do for it what is right for text. */
+  readonly isTextOfHtml?: boolean | undefined;
 }
 
 export interface Attachment {
@@ -124,6 +127,38 @@ export interface Campaign {
   readonly dsn?: DsnRequest | undefined;
   /** RFC 8689: sent with REQUIRETLS or not at all. */
   readonly requireTls?: boolean | undefined;
+  /** One line that inboxes show after the subject; hidden in the HTML part, and only there. */
+  readonly preheader?: TemplateSource | undefined;
+  /** Values that all recipients share; templates use the names like columns. */
+  readonly data?: Readonly<Record<string, Cell>> | undefined;
+  /** BCP 47, for filters; "en" where absent. */
+  readonly locale?: string | undefined;
+  /** IANA name, for filters; "UTC" where absent. */
+  readonly timezone?: string | undefined;
+  /** Columns whose values are HTML that `raw` may print as it is. */
+  readonly trusted?: readonly string[] | undefined;
+  /** Every template that another one names, by that name: rendering reads no files. */
+  readonly partials?: Readonly<Record<string, TemplateSource>> | undefined;
+  /** The same as text, for text parts that are made of HTML; `prepareCampaign` makes them. */
+  readonly textPartials?: Readonly<Record<string, TemplateSource>> | undefined;
+  /** At least one where there are any. */
+  readonly variants?: readonly Variant[] | undefined;
+}
+
+/** One of several wordings; what it does not say is the campaign's. */
+export interface Variant {
+  readonly name: string;
+  /** Its weight among the shares of all; more than 0. */
+  readonly share: number;
+  readonly subject?: TemplateSource | undefined;
+  readonly text?: TemplateSource | undefined;
+  /** It has no text part, although the campaign may have one. */
+  readonly leavesOutText?: boolean | undefined;
+  readonly html?: TemplateSource | undefined;
+  readonly preheader?: TemplateSource | undefined;
+  /** As the campaign's, for an `html` of its own. */
+  readonly bodyWork?: BodyWork | undefined;
+  readonly originals?: readonly TemplateSource[] | undefined;
 }
 
 /**

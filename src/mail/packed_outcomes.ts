@@ -50,7 +50,7 @@ function indexOfPattern(patterns: Pattern[], { kind, verdict }: Outcome): number
     const known = patterns[index];
     if (known?.kind === kind && isAlike(known.verdict, verdict)) return index;
   }
-  const { text, ...shared } = verdict;
+  const { text: _text, ...shared } = verdict;
   return patterns.push({ kind, verdict: shared }) - 1;
 }
 

@@ -393,3 +393,22 @@ async function until(condition: () => boolean): Promise<void> {
     await new Promise((resolve) => setTimeout(resolve, 2));
   }
 }
+
+test('the results say which variant a row got, and the message is of that variant', async (context) => {
+  const sandbox = await openRelay(context);
+  const variants =
+    'variants:\n  - { name: short, share: 1 }\n  - { name: long, share: 1, subject: "{{ first_name }}, a longer subject" }\n';
+  const folder = new Folder(context, { 'campaign.yaml': campaignYaml + variants, 'list.csv': makeList(200) });
+  const ended = await folder.run([...sendArgs(sandbox), '--results', 'out.csv']);
+  assert.equal(ended.code, 0, ended.stderr);
+  const results = readCsv(folder.read('out.csv'));
+  assert.deepEqual(new Set(results.map((row) => row['variant'])), new Set(['short', 'long']));
+  const subjects = new Map<string | undefined, string | undefined>();
+  for (const { recipients, data } of sandbox.messages()) {
+    subjects.set(recipients[0], /^Subject: (.*)\r$/m.exec(data.toString())?.[1]);
+  }
+  for (const row of results) {
+    const ending = row['variant'] === 'long' ? 'a longer subject' : 'spring is here';
+    assert.equal(subjects.get(row['email']), `${row['first_name']}, ${ending}`);
+  }
+});

@@ -12,9 +12,9 @@ const invitation = [
   'BEGIN:VCALENDAR',
   'METHOD:REQUEST',
   'BEGIN:VEVENT',
-  'ATTENDEE;CN={{ name }};ROLE=REQ-PARTICIPANT:mailto:{{ address }}',
+  'ATTENDEE;CN={{ name }};ROLE=REQ-PARTICIPANT:mailto:{{ address | default: "" }}',
   'ORGANIZER;CN="{{ name }}":mailto:shop@example.com',
-  'LOCATION;LANGUAGE=x-{{ name }}y:{{ place }}',
+  'LOCATION;LANGUAGE=x-{{ name }}y:{{ place | default: "" }}',
   'SUMMARY:Tea\\, with {{ name | upcase }}',
   ' {{ name | raw }}',
   '{% if name %}COMMENT:{{ name }}{% endif %}',
@@ -108,4 +108,29 @@ test('folds of the template are undone, blank lines go, marks in it are blanks',
     await invite(['', '', ''], source),
     'BEGIN:VCALENDAR\r\nSUMMARY:ab\r\nX-A: c \r\nEND:VCALENDAR\r\n',
   );
+});
+
+test('partials, the campaign’s data and every way to print are encoded in an invitation, too', async () => {
+  const source = [
+    'BEGIN:VCALENDAR',
+    "{% render 'summary.ics', who: name %}",
+    'COMMENT:{% echo name %}{{ team }}{% capture c %}{{ name }}{% endcapture %}{{ c | raw }}',
+    "X-A:{% cycle name, 'b' %}",
+    'END:VCALENDAR',
+  ].join('\n');
+  const partials = { 'summary.ics': templateOf('SUMMARY:\u0002{{ who | raw }}') };
+  const campaign = { ...campaignOf(source), partials, data: { team: 'a;\nb' } };
+  const message = messageOf(composeOne(planOf(columns, campaign), recipientOf(['x;\ny', '', ''])));
+  const { attachments } = await PostalMime.parse(message);
+  const [content] = attachments.map((one) => one.content);
+  const calendar =
+    typeof content === 'string' ? content : Buffer.from(new Uint8Array(content ?? [])).toString();
+  assert.deepEqual(calendar.split('\n'), [
+    'BEGIN:VCALENDAR',
+    'SUMMARY: x\\;\\ny',
+    'COMMENT:x\\;\\nya\\;\\nbx\\;\\ny',
+    'X-A:x\\;\\ny',
+    'END:VCALENDAR',
+    '',
+  ]);
 });

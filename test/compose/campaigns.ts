@@ -126,6 +126,9 @@ export const hostileText = fc
   )
   .map((parts) => parts.join(''));
 
+/** The same, and never a missing value. */
+export const shownText = hostileText.filter((text) => text.trim() !== '');
+
 /** Line breaks as quoted-printable text keeps them: each value by itself, and no half characters. */
 export function normaliseText(text: string): string {
   return text.replace(/\r\n?/g, '\n').toWellFormed();
@@ -138,4 +141,10 @@ export function normaliseHeader(text: string): string {
     .replaceAll('\ufeff', '')
     .toWellFormed()
     .trim();
+}
+
+/** The only body of a message, decoded. */
+export function bodyOf(message: string): string {
+  const encoded = message.slice(message.indexOf('\r\n\r\n') + 4);
+  return decodeQuotedPrintable(encoded).replaceAll('\r\n', '\n');
 }

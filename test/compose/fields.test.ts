@@ -142,7 +142,8 @@ const replies: readonly (readonly [
     ['Zoë'],
     'Reply-To: =?UTF-8?Q?Zo=C3=AB?= <help@example.com>',
   ],
-  ['nothing', '{{ id }}', [], /replyTo is not a mailbox: address is empty/],
+  ['a missing value', '{{ id }}', [], /column "id" is blank, and replyTo prints it without a default/],
+  ['nothing', "{{ id | default: '' }}", [], /replyTo is not a mailbox: address is empty/],
   ['two addresses', '{{ id }}', ['', 'a@b.example, c@d.example'], /replyTo is not a mailbox/],
   ['a group', '{{ id }}', ['', 'g: a@b.example;'], /replyTo is not a mailbox/],
   ['a line break', '{{ id }}', ['', 'a@b.example\r\nBcc: c@d.example'], /has a line break/],
@@ -252,11 +253,18 @@ const urls: readonly (readonly [
     ['', 'a b'],
     '<https://a.example/u?t=a+b>',
   ],
+  [
+    'a value with a default that is encoded already',
+    'https://a.example/u?t={{ name | default: id | url_encode }}',
+    ['', 'a b'],
+    '<https://a.example/u?t=a+b>',
+  ],
   ['the whole URL', '{{ id }}', ['', 'https://a.example/u?t=ü&x=1'], '<https://a.example/u?t=%C3%BC&x=1>'],
   ['an IDN', 'https://bücher.example/{{ id }}', ['', '1'], '<https://xn--bcher-kva.example/1>'],
   ['a URL that is not https', '{{ id }}', ['', 'http://a.example/u'], /is not an https URL for this row/],
   ['a script', '{{ id }}', ['', 'javascript:alert(1)'], /is not an https URL for this row/],
-  ['no URL', '{{ id }}', [], /is not an https URL for this row/],
+  ['a missing value', '{{ id }}', [], /and the unsubscribe URL prints it without a default/],
+  ['no URL', "{{ id | default: '' }}", [], /is not an https URL for this row/],
   [
     'a URL with a line break',
     '{{ id }}',
@@ -286,8 +294,8 @@ for (const [what, url, cells, written] of urls) {
 
 test('no value leads an unsubscribe URL to another host or out of its angle brackets', () => {
   const unsubscribe = {
-    url: templateOf('https://a.example/u/{{ id }}?n={{ name }}'),
-    mailto: templateOf('u+{{ id }}@a.example'),
+    url: templateOf("https://a.example/u/{{ id | default: '' }}?n={{ name | default: '' }}"),
+    mailto: templateOf("u+{{ id | default: '' }}@a.example"),
     oneClick: true,
   };
   fc.assert(
@@ -304,15 +312,49 @@ test('no value leads an unsubscribe URL to another host or out of its angle brac
   );
 });
 
-test('a header value is a template, and one that comes out blank leaves no field', () => {
+test('a header value is a template, and one that comes out blank by its default leaves no field', () => {
   const headers = [
-    ['X-Order', templateOf('{{ id }} of {{ name }}')],
-    ['X-Note', templateOf('{{ name }}')],
+    ['X-Order', templateOf("{{ id }} of {{ name | default: '' }}")],
+    ['X-Note', templateOf("{{ name | default: '' }}")],
   ] as const;
   const message = messageOf(compose({ headers }, ['', '7']));
   assert.deepEqual(fieldsOf(message, 'X-Order'), ['X-Order: 7 of']);
   assert.deepEqual(fieldsOf(message, 'X-Note'), []);
   assertContract(messageOf(compose({ headers }, ['ü\r\nBcc: x@example.com', '7'])));
+});
+
+function reasonOf(campaign: Partial<Campaign>): string {
+  const composed = compose(campaign);
+  return composed.kind === 'invalid' ? composed.reason : '';
+}
+
+function why(part: string): RegExp {
+  return new RegExp(
+    `^column "id" is blank, and ${part} prints it without a default \\(template.txt:1:\\d+\\)$`,
+  );
+}
+
+test('a missing value is an error of its row in every field but To', () => {
+  const id = templateOf('{{ id }}');
+  assert.match(reasonOf({ headers: [['X-Order', id]] }), why('the header X-Order'));
+  assert.match(reasonOf({ feedbackId: templateOf('a:{{ id }}') }), why('the header Feedback-ID'));
+  const url = templateOf('https://a.example/{{ id | upcase }}');
+  assert.match(reasonOf({ unsubscribe: { url, oneClick: true } }), why('the unsubscribe URL'));
+  const mailto = templateOf('u+{{ id }}@a.example');
+  assert.match(reasonOf({ unsubscribe: { mailto, oneClick: true } }), why('the unsubscribe address'));
+  assert.equal(field('To', { to: templateOf('{{ name }} {{ id | upcase }}') }), 'To: ann@example.net');
+});
+
+test('the campaign’s own data in a URL are values, in a header they are its text', () => {
+  const campaign = {
+    data: { tag: 'a&b/c', desk: 'help@example.com' },
+    unsubscribe: { url: templateOf('https://a.example/?t={{ tag }}'), oneClick: true },
+    replyTo: templateOf('{{ desk }}'),
+    headers: [['X-Tag', templateOf('{{ tag }}')]] as const,
+  };
+  assert.match(field('List-Unsubscribe', campaign), /<https:\/\/a\.example\/\?t=a%26b%2Fc>/);
+  assert.equal(field('Reply-To', campaign), 'Reply-To: help@example.com');
+  assert.equal(field('X-Tag', campaign), 'X-Tag: a&b/c');
 });
 
 test('a value with a word for no line makes the row invalid', () => {

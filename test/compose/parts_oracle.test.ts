@@ -16,6 +16,7 @@ import {
   at,
   composeOne,
   hostileText,
+  shownText,
   messageOf,
   normaliseText,
   planOf,
@@ -57,7 +58,7 @@ for (const bodies of ['text', 'html', 'both'] as const)
         for (const rowFiles of [undefined, [], ['invoice.pdf'], Object.keys(files)])
           shapes.push({ bodies, cids, attachments, calendar, rowFiles });
 
-const values = fc.record({ name: hostileText, filename: hostileText });
+const values = fc.record({ name: shownText, filename: hostileText });
 
 test('for every combination of parts, structure, bodies and attachments are nodemailer’s', async () => {
   for (const shape of shapes) {
@@ -79,7 +80,10 @@ async function compare(shape: Shape, name: string, filename: string): Promise<vo
   const composed = composeOne(plan, recipientOf([name, (shape.rowFiles ?? []).join(';'), filename]));
   const shown = shownName(filename);
   if (shown === undefined && shape.attachments + shape.cids > 0) {
-    assert.deepEqual(composed, { kind: 'invalid', reason: 'the name of an attachment is empty' });
+    assert.match(
+      composed.kind === 'invalid' ? composed.reason : '',
+      /^the name of an attachment is empty$|the name of an attachment prints it without a default/,
+    );
     return;
   }
   const message = messageOf(composed);

@@ -8,11 +8,11 @@ import { test, type TestContext } from 'node:test';
 import * as fc from 'fast-check';
 import PostalMime from 'postal-mime';
 import { PosthasteError } from '../../src/base/error.ts';
-import { checkTemplates } from '../../src/compose/compose.ts';
+import { checkTemplates, compileCampaign } from '../../src/compose/compose.ts';
 import { findInstalled, type PackageFinder } from '../../src/compose/optional_package.ts';
 import { prepareCampaign } from '../../src/compose/prepare.ts';
-import type { BodyWork, Campaign } from '../../src/mail/campaign.ts';
-import { composeOne, messageOf, planOf, recipientOf } from './campaigns.ts';
+import type { BodyWork, Campaign, TemplateSource, Variant } from '../../src/mail/campaign.ts';
+import { at, composeOne, messageOf, planOf, recipientOf } from './campaigns.ts';
 
 const nothing: BodyWork = { makesText: false, inlinesCss: false };
 
@@ -148,6 +148,129 @@ test('css: inline changes nothing of a template but styles', async () => {
   );
 });
 
+test('css: inline is about the template itself: rules stay for the tags of partials, and partials as they are', async () => {
+  const rule = '<style>p { x: y }</style>';
+  assert.equal(
+    await inline(`${rule}<p>t</p>{% render 'row.html' %}`),
+    `${rule}<p style="x: y;">t</p>{% render 'row.html' %}`,
+  );
+  const partials = partialsOf({ 'row.html': `<p>r</p>${rule}` });
+  const campaign = await prepareCampaign({
+    ...campaignOf("<p>t</p>{% render 'row.html' %}", { inlinesCss: true }),
+    partials,
+  });
+  assert.deepEqual(campaign.partials, partials);
+  assert.equal(campaign.html?.source, "<p>t</p>{% render 'row.html' %}");
+});
+
+function partialsOf(files: Readonly<Record<string, string>>): Record<string, TemplateSource> {
+  return Object.fromEntries(
+    Object.entries(files).map(([name, source]) => [name, { file: `mail/${name}`, line: 1, source }]),
+  );
+}
+
+const layouts = {
+  'base.html':
+    '<html><head><title>{{ name }}</title><style>p{}</style></head><body><div>Shop &amp; Co</div>' +
+    "{% block content %}<p>none</p>{% endblock %}<div>{% include 'foot.html' %}</div></body></html>",
+  'foot.html': '<a href="https://x.example/{{ name }}">bye</a>\n',
+  'item.html': '<li><b>{{ item }}</b></li>',
+  'note.html': '<p>a &lt; b</p>',
+  'nested.html': "{% render 'note.html' %}",
+};
+
+const texts: readonly (readonly [what: string, html: string, text: string])[] = [
+  [
+    'a layout, its blocks and a partial in it',
+    "{% layout 'base.html' %}{% block content %}<p>Dear {{ name }}</p>{% endblock %}",
+    'Shop & Co\n\n\nDear <Ann>\n\n\nbye (https://x.example/<Ann>)',
+  ],
+  [
+    'items that a partial makes',
+    "<ul>{% render 'item.html' for items as item %}</ul>{% for one in items %}{% render 'item.html', item: one %}{% endfor %}end",
+    '- 1\n- 2\n\n- 1\n- 2\nend',
+  ],
+  [
+    'paragraphs of partials, one of them named by another',
+    'x{% render \'nested.html\' %}{% include "note.html" %}y',
+    'x\n\na < b\n\na < b\n\ny',
+  ],
+  [
+    'a partial that is a part of a line',
+    "Say {% render 'foot.html' %}now",
+    'Say bye (https://x.example/<Ann>) now',
+  ],
+  [
+    'what is HTML in the HTML part',
+    '<p>{{ name | escape }} {{ body | raw }} {{ name | newline_to_br }}{% capture c %}<i>{{ name | upcase }}</i>{% endcapture %}',
+    '<Ann> bold <Ann>',
+  ],
+];
+
+for (const [what, html, text] of texts) {
+  test(`made text has no markup of ${what}`, async () => {
+    const campaign = await prepareCampaign({
+      ...campaignOf(html, { makesText: true }),
+      partials: partialsOf(layouts),
+      trusted: ['body'],
+      preheader: { file: 'c.yaml', line: 1, source: 'Before all' },
+    });
+    const plan = { id: 1, campaign, columns: ['name', 'items', 'body'] };
+    const message = messageOf(composeOne(plan, recipientOf(['<Ann>', [1, 2], '<b>bold</b>'])));
+    const read = await PostalMime.parse(message);
+    assert.equal(read.text?.trim(), text);
+    assert.match(read.html ?? '', /Before all/);
+  });
+}
+
+test('a mistake in HTML of which only text is made is told in the HTML, and one in a partial in the partial', async () => {
+  const makesText = { makesText: true };
+  const own = await prepareCampaign(campaignOf('<p>\n{{ nmae }}</p>', makesText));
+  const partials = partialsOf({ 'a.html': '<p>\n{{ nmae }}' });
+  const inner = await prepareCampaign({ ...campaignOf("{% render 'a.html' %}", makesText), partials });
+  for (const [campaign, where] of [
+    [own, 'spring.html:2:4'],
+    [inner, 'mail/a.html:2:4'],
+  ] as const)
+    assert.throws(
+      () => checkTemplates(campaign, ['name']),
+      (error) => error instanceof PosthasteError && error.where === where,
+    );
+});
+
+test('every variant’s HTML is prepared, and its text is its own', async () => {
+  const html = { file: 'v.html', line: 1, source: '<style>p { x: y }</style><p>Own {{ name }}</p>' };
+  const bodyWork = { makesText: true, inlinesCss: true };
+  const variants: Variant[] = [
+    { name: 'own', share: 1, html, bodyWork },
+    { name: 'same', share: 1 },
+    { name: 'bare', share: 1, leavesOutText: true },
+  ];
+  const campaign = await prepareCampaign({ ...campaignOf('<p>All {{ name }}</p>', bodyWork), variants });
+  const composer = compileCampaign({ id: 1, campaign, columns: ['name'] });
+  const seen = new Set<string>();
+  for (let row = 1; row <= 30; row++) {
+    const message = messageOf(composer.compose({ ...recipientOf(['Ann']), row }, at));
+    const { text, html: shown } = await PostalMime.parse(message);
+    seen.add(`${/^Content-Type: text\/plain/m.test(message) ? text?.trim() : 'none'} | ${shown?.trim()}`);
+  }
+  assert.deepEqual([...seen].sort(), [
+    'All Ann | <p>All Ann</p>',
+    'Own Ann | <p style="x: y;">Own Ann</p>',
+    'none | <p>All Ann</p>',
+  ]);
+});
+
+test('a mistake in a variant’s HTML that is converted is told where it was written', async () => {
+  const html = { file: 'v.html', line: 1, source: '<style>p { x: y }</style>\n<p>{{ nmae }}</p>' };
+  const variants = [{ name: 'a', share: 1, html, bodyWork: { makesText: false, inlinesCss: true } }];
+  const campaign = await prepareCampaign({ ...campaignOf('<p>', {}), bodyWork: undefined, variants });
+  assert.throws(
+    () => checkTemplates(campaign, ['name']),
+    (error) => error instanceof PosthasteError && error.where === 'v.html:2:7',
+  );
+});
+
 test('a package that is missing is named with the command that brings it', async () => {
   const error = await errorOf(prepareCampaign(campaignOf('<p>', { inlinesCss: true }), missing));
   assert.deepEqual([error.code, error.exitCode], ['ERR_PACKAGE_MISSING', 78]);
@@ -199,6 +322,26 @@ test('MJML gets copies without Liquid in a folder of their own, and Liquid comes
   assert.match(campaign.text?.source ?? '', /\{\{ a \}\} \{% if a %\}x\{% endif %\}/);
   const folder = /false(.*)$/.exec(html)?.[1] ?? '';
   assert.throws(() => mkdirSync(join(folder, 'x')), { code: 'ENOENT' }, 'the folder is gone');
+});
+
+test('MJML keeps the names of partials, which are HTML and become text', async (t) => {
+  const find = installFake(t, 'mjml', `module.exports = async (html) => ({ html, errors: [] });`);
+  const campaign = await prepareCampaign(
+    {
+      ...campaignOf(
+        "<mj-text>{% render 'note.html' %}</mj-text>",
+        { mjml: { path: 'a.mjml', includes: [] }, makesText: true },
+        'a.mjml',
+      ),
+      partials: partialsOf(layouts),
+    },
+    find,
+  );
+  assert.equal(campaign.html?.source, "<mj-text>{% render 'note.html' %}</mj-text>");
+  const { text, html } = await PostalMime.parse(
+    messageOf(composeOne({ id: 1, campaign, columns: [] }, recipientOf([]))),
+  );
+  assert.deepEqual([text?.trim(), html?.trim()], ['a < b', '<mj-text><p>a &lt; b</p></mj-text>']);
 });
 
 test('what MJML complains of is told with file and line', async (t) => {

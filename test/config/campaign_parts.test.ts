@@ -264,8 +264,86 @@ test('the digest changes with every part, and with the files that MJML includes'
     load(t, `${column}, maxSize: 1MiB }]\n`),
     load(t, `${small}attachments: [{ path: logo.png, filename: "{{ a }}" }]\n`),
     load(t, `${small}attachments: [{ path: logo.png, filename: "{{ b }}" }]\n`),
+    load(t, `${html}variants: [{ name: a, share: 1, html: <b> }]\n`),
+    load(t, `${html}css: inline\nvariants: [{ name: a, share: 1, html: <b> }]\n`),
+    load(t, `${html}variants: [{ name: a, share: 1, html: <b>, text: none }]\n`),
+    load(t, `${html}variants: [{ name: a, share: 1, html: { file: a.mjml } }]\n`),
+    load(t, `${html}variants: [{ name: a, share: 1, html: { file: a.mjml } }]\n`, { 'c/parts/s.css': 'x' }),
+    load(t, `${small}to: "{% render 'a' %}"\n`, { 'c/a': 'a' }),
+    load(t, `${small}to: "{% render 'a' %}"\n`, { 'c/a': 'b' }),
   ].map(({ digest }) => digest);
   assert.equal(new Set(digests).size, digests.length);
+});
+
+test('a variant has its own text and body work, or the campaign’s', (t) => {
+  const written = `variants:
+  - { name: own, share: 1, html: { file: a.mjml } }
+  - { name: text, share: 1, html: <p>, text: T }
+  - { name: bare, share: 1, text: none }
+  - { name: same, share: 1 }
+`;
+  const { campaign } = load(t, `${head}html: <p>\ncss: inline\n${written}`);
+  assert.deepEqual(
+    campaign.variants?.map((one) => [
+      one.text?.source,
+      one.leavesOutText,
+      one.bodyWork?.makesText,
+      one.bodyWork?.inlinesCss,
+      one.bodyWork?.mjml?.includes.length,
+    ]),
+    [
+      [undefined, undefined, true, true, 2],
+      ['T', undefined, false, true, undefined],
+      [undefined, true, undefined, undefined, undefined],
+      [undefined, undefined, undefined, undefined, undefined],
+    ],
+  );
+  const [other] = load(t, `${small}${variants('html: <p>')}`).campaign.variants ?? [];
+  assert.equal(other?.bodyWork, undefined, 'the campaign has a text of its own');
+});
+
+function variants(one: string): string {
+  return `variants: [{ name: a, share: 1, ${one} }]\n`;
+}
+
+test('every wording needs a body, and every image of any of them its attachment', (t) => {
+  assert.deepEqual(refuse(t, `${small}${variants('text: none')}`), [
+    'spring.yaml:4:39: variants[0].text and html are both missing; expected at least one of them',
+  ]);
+  assert.match(
+    refuse(t, `${head}${variants('text: none')}`)[0] ?? '',
+    /:1:1: text and html are both missing/,
+  );
+  load(t, `${head}text: none\n${variants('html: <p>')}`);
+  assert.match(
+    refuse(t, `${small}${variants('html: <img src="cid:a">')}`)[0] ?? '',
+    /^spring\.yaml:4:\d+: no attachment has the cid "a"/,
+  );
+  assert.deepEqual(
+    refuse(t, `${small}html: "{% render 'p.html' %}"\n`, { 'c/p.html': '\n<img src="cid:a">' }),
+    ['p.html:2:15: no attachment has the cid "a"; expected an attachment with that cid'],
+  );
+});
+
+test('whatever is a template may name partials', (t) => {
+  const names = 'to replyTo header feedback url mailto file column'.split(' ');
+  const [to, reply, header, feedback, url, mailto, file, column] = names.map(
+    (name) => `"{% render '${name}' %}{{ n }}"`,
+  );
+  const text = `${small}to: ${to}\nreplyTo: ${reply}\nheaders: { X-A: ${header}, X-B: "{% render 'literal' %}" }\nfeedbackId: ${feedback}
+unsubscribe: { url: ${url?.replace('"', '"https://')}, mailto: ${mailto?.replace('"', '"a@b.example')} }
+calendar: { file: tea.ics }
+attachments: [{ path: logo.png, filename: ${file} }, { column: a, root: invoices, filename: ${column} }]
+html: { file: p.mjml }
+`;
+  const more = Object.fromEntries([...names, 'event', 'mj'].map((name) => [`c/${name}`, 'x']));
+  const { campaign } = load(t, text, {
+    ...more,
+    'c/tea.ics': `${ics}{% include 'event' %}`,
+    'c/p.mjml': '<mj-include path="q.mjml">',
+    'c/q.mjml': "{% render 'mj' %}",
+  });
+  assert.deepEqual(Object.keys(campaign.partials ?? {}).sort(), [...names, 'event', 'mj'].sort());
 });
 
 test('the digest is the same in every folder', (t) => {

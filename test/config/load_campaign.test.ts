@@ -41,7 +41,7 @@ test('the example loads', () => {
   assert.match(campaign.html?.source ?? '', /^<!doctype html>/);
   assert.deepEqual(
     campaign.headers.map(([name, { source, line }]) => [name, source, line]),
-    [['X-Campaign', 'spring-sale', 12]],
+    [['X-Campaign', 'spring-sale', 19]],
   );
   assert.partialDeepStrictEqual(file.list, { addressColumn: 'email', format: 'csv' });
   assert.deepEqual([file.relay, file.rate, file.inDoubt], ['primary', { count: 200, perMs: 1000 }, 'resend']);
