@@ -130,6 +130,7 @@ test('a link in the template that runs scripts is refused before sending', () =>
     '<animate to="javascript:x">',
     '<a href="{% if a %}javascript{% endif %}:x">',
     '<a href="{{ a }}:x">',
+    '<a href="{% for i in list %}{% if forloop.first %}java{% else %}script:x{% endif %}{% endfor %}">',
   ])
     assert.match(judge(html), /^ERR_TEMPLATE_LINK template\.txt:1/, html);
   assert.equal(judge('<p>\n<a\n href="javascript:x">'), 'ERR_TEMPLATE_LINK template.txt:3:8');

@@ -70,6 +70,12 @@ test('a layout prints the blocks of the template that names it', () => {
     printHtml(withPartials(files, { html: templateOf(kept) })),
     '<html><title>Shop</title><b><body>none</body></html>',
   );
+  const unnamed = withPartials({ bare: '<body>{% block %}{% endblock %}</body>' }, {});
+  assert.equal(
+    printHtml({ ...unnamed, html: templateOf("{% layout 'bare' %}Hi {{ name }}") }),
+    '<body>Hi Ann</body>',
+    'a block without a name is what stands outside of blocks',
+  );
   const nested = "{% layout 'news.html' %}{% block text %}{{ name }}{% endblock %}";
   assert.equal(
     printHtml(withPartials(files, { html: templateOf(nested) })),
