@@ -1,9 +1,10 @@
 // What is done with a campaign's bodies once, in the main thread, before threads get it: MJML, CSS, text of HTML.
 import type { Campaign, TemplateSource, Variant } from '../mail/campaign.ts';
+import type { PartialBreaks } from './block_elements.ts';
 import { inlineCss } from './css.ts';
 import { makeHtml } from './mjml.ts';
 import { findInstalled, type PackageFinder } from './optional_package.ts';
-import { makeTextTemplate, type PartialBreaks } from './text_from_html.ts';
+import { makeTextTemplate } from './text_from_html.ts';
 import { makeTextPartials, measurePartials } from './text_partials.ts';
 
 /** The bodies of a campaign, or of one of its variants. */

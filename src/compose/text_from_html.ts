@@ -3,12 +3,10 @@
 // It reads tokens and no tree: Liquid may stand between <ul> and <li> or open an element in one branch and close it in
 // another, and a tree would move or lose it there. Liquid stays what it is and where it is.
 import { unreachable } from '../base/invariant.ts';
+import { lineElements, paragraphElements, type PartialBreaks } from './block_elements.ts';
 import { decodeEntities } from './entities.ts';
 import { endOfLiquid, listAttributes, tokenizeHtml, type HtmlToken } from './html_tokens.ts';
 import { TextWriter } from './text_writer.ts';
-
-/** How many line breaks what a partial prints ends with, by its name: none where it is a part of a line. */
-export type PartialBreaks = ReadonlyMap<string, number>;
 
 interface Conversion {
   readonly source: string;
@@ -40,14 +38,6 @@ interface Hidden {
   nested: number;
 }
 
-/** Elements in front of which and behind which a line, or a line and an empty one, ends. */
-const lineElements = new Set(
-  (
-    'address article aside body caption center dd details div dl dt fieldset figcaption figure footer form header html ' +
-    'legend li main nav section summary table tbody tfoot thead tr'
-  ).split(' '),
-);
-const paragraphElements = new Set('blockquote h1 h2 h3 h4 h5 h6 hr ol p pre ul'.split(' '));
 const hiddenElements = new Set('head noscript object select svg template video audio'.split(' '));
 const voidElements = new Set('area base br col embed hr img input link meta source track wbr'.split(' '));
 
@@ -159,23 +149,6 @@ function writePrinting(
   }
   writer.breakLines(breaks);
   writer.write(liquid, breaks);
-}
-
-/**
- * The line breaks that text of this HTML needs around it: 2 where it has paragraphs, 1 where it has lines, 0 where it is a
- * part of a line. What it names counts by `partialBreaks`.
- */
-export function countBreaks(html: string, partialBreaks: PartialBreaks): number {
-  let breaks = 0;
-  for (const token of tokenizeHtml(html)) {
-    if (token.kind === 'open' || token.kind === 'close') {
-      if (paragraphElements.has(token.name)) return 2;
-      if (lineElements.has(token.name) || token.name === 'br') breaks = Math.max(breaks, 1);
-    }
-  }
-  for (const [name, count] of partialBreaks)
-    if (html.includes(`"${name}"`) || html.includes(`'${name}'`)) breaks = Math.max(breaks, count);
-  return breaks;
 }
 
 /** Takes away the white space that `{%-` and `-%}` take away: between the lines of text there will be other. */

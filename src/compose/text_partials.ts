@@ -1,6 +1,7 @@
 // Partials as text, for text parts that are made of HTML: each by the name that it has in the HTML.
 import type { TemplateSource } from '../mail/campaign.ts';
-import { countBreaks, makeTextTemplate, type PartialBreaks } from './text_from_html.ts';
+import { countBreaks, type PartialBreaks } from './block_elements.ts';
+import { makeTextTemplate } from './text_from_html.ts';
 
 type Partials = Readonly<Record<string, TemplateSource>>;
 
