@@ -5,7 +5,7 @@ import type * as z from 'zod';
 import { campaignSchema } from '../../src/config/campaign_schema.ts';
 import { configSchema } from '../../src/config/config_schema.ts';
 import { describeKeys } from '../../src/config/describe.ts';
-import { entryOf, kindOf, rowOf, shapeOf } from '../../src/config/key.ts';
+import { entryOf, kindOf, nameSchemaOf, rowOf, shapeOf } from '../../src/config/key.ts';
 import { relaySchema } from '../../src/config/relay_schema.ts';
 
 test('every key has a sentence and says what it expects', () => {
@@ -33,6 +33,7 @@ test('the tables have a row for every key but the ways to write a secret or a te
     'tls.passphrase',
   ];
   assert.deepEqual(missing.sort(), [
+    ...ways.map((way) => `dkim[].key.${way}`).sort(),
     'html.file',
     ...secrets.flatMap((secret) => ways.map((way) => `relays.NAME.${secret}.${way}`)).sort(),
     'text.file',
@@ -74,7 +75,7 @@ interface Key {
 function listKeys(schema: z.core.$ZodType, prefix: string): Key[] {
   const entry = entryOf(schema);
   if (entry !== undefined)
-    return listKeys(entry, prefix === 'attachments' ? 'attachments[]' : `${prefix}.NAME`);
+    return listKeys(entry, nameSchemaOf(schema) === undefined ? `${prefix}[]` : `${prefix}.NAME`);
   const keys: Key[] = [];
   for (const [name, inner] of Object.entries(shapeOf(schema) ?? {})) {
     const path = prefix === '' ? name : `${prefix}.${name}`;

@@ -1,7 +1,7 @@
 // Packing is lossless, whatever a batch came to.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import type { Outcome } from '../../src/mail/outcome.ts';
 import { packOutcomes, unpackOutcomes } from '../../src/mail/packed_outcomes.ts';
 import { makeReply } from '../../src/mail/reply.ts';
