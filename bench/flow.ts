@@ -1,5 +1,5 @@
 // Measures a whole campaign: messages a second from process start to exit, ours beside nodemailer's pool.
-// Run: node bench/flow.ts [--recipients N] [--rounds N] [--short]
+// Run: node bench/flow.ts [--recipients N] [--rounds N] [--newsletter] [--short]
 import { parseArgs } from 'node:util';
 import { makeFolder } from './cleanup.ts';
 import { writeMailing, type Mailing } from './mailing.ts';
@@ -24,9 +24,11 @@ const { values } = parseArgs({
   options: {
     recipients: { type: 'string' },
     rounds: { type: 'string' },
+    newsletter: { type: 'boolean', default: false },
     short: { type: 'boolean', default: false },
   },
 });
+const kind = values.newsletter ? 'newsletter' : 'letter';
 const recipients = readCount('recipients', values.recipients ?? (values.short ? '5000' : '50000'));
 const rounds = readCount('rounds', values.rounds ?? (values.short ? '1' : '3'));
 
@@ -37,12 +39,13 @@ interface Series {
 }
 
 const folder = makeFolder();
-const ours: Series = { mailing: await writeMailing(folder, recipients), runs: [] };
+const ours: Series = { mailing: await writeMailing(folder, recipients, kind), runs: [] };
 const theirs: Series = {
-  mailing: recipients > mostForNodemailer ? await writeMailing(folder, mostForNodemailer) : ours.mailing,
+  mailing:
+    recipients > mostForNodemailer ? await writeMailing(folder, mostForNodemailer, kind) : ours.mailing,
   runs: [],
 };
-const startOnly: Series = { mailing: await writeMailing(folder, 1), runs: [] };
+const startOnly: Series = { mailing: await writeMailing(folder, 1, kind), runs: [] };
 const sourcePerSecond: number[] = [];
 // Taking turns, so that whatever else the machine does falls on all of them.
 for (let round = 0; round < rounds; round++) {
@@ -55,7 +58,7 @@ printReport();
 
 async function measureSmtpSource(): Promise<number> {
   const sink = await startSmtpSink(folder);
-  const seconds = await runSmtpSource(sink, connections, recipients);
+  const seconds = await runSmtpSource(sink, connections, recipients, ours.mailing.messageBytes);
   await sink.stop(recipients);
   return recipients / seconds;
 }

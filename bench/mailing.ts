@@ -1,4 +1,4 @@
-// The mailing that flow and memory send: a list of about 60 bytes a row, and a message of about 2 KB in two parts.
+// The mailings that benchmarks send: a list of about 60 bytes a row, and a message of 2 KB or a newsletter of 30 KB, in two parts.
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -34,9 +34,16 @@ export interface Mailing {
   readonly messageBytes: number;
 }
 
+/** letter: about 2 KB. newsletter: about 30 KB of HTML as such tools make it: tables, inline styles, a dozen articles. */
+export type MailingKind = 'letter' | 'newsletter';
+
 /** Writes campaign, templates and a list of `recipients` rows into a folder of their own inside of `parent`. */
-export async function writeMailing(parent: string, recipients: number): Promise<Mailing> {
-  const folder = join(parent, `mailing-${recipients}`);
+export async function writeMailing(
+  parent: string,
+  recipients: number,
+  kind: MailingKind = 'letter',
+): Promise<Mailing> {
+  const folder = join(parent, `${kind}-${recipients}`);
   mkdirSync(folder, { recursive: true });
   const mailing = {
     folder,
@@ -48,7 +55,7 @@ export async function writeMailing(parent: string, recipients: number): Promise<
   };
   writeFileSync(mailing.campaign, campaignText);
   writeFileSync(mailing.text, letterText);
-  writeFileSync(mailing.html, letterHtml);
+  writeFileSync(mailing.html, kind === 'letter' ? letterHtml : makeNewsletter());
   await writeFile(mailing.list, makeListPieces(recipients));
   return { ...mailing, messageBytes: measureMessage(mailing.campaign) };
 }
@@ -118,3 +125,25 @@ Sunday. Seeds, bulbs and young trees are at the door of our house in {{ city }}.
 </body>
 </html>
 `;
+
+function makeNewsletter(): string {
+  const articles = Array.from({ length: 18 }, (_, index) => makeArticle(index + 1));
+  const marker = '<table>';
+  const [before = '', behind = ''] = letterHtml.split(marker);
+  return `${before}${articles.join('')}${marker}${behind}`;
+}
+
+function makeArticle(number: number): string {
+  const style =
+    'font-family: Georgia, serif; font-size: 16px; line-height: 24px; color: #222222; padding: 12px 24px';
+  const text =
+    'The days grow longer, and everything in the shop that is green costs a fifth less until Sunday. Seeds, bulbs and ' +
+    'young trees are at the door; whoever comes early has the choice, and whoever comes late has the conversation. ';
+  return `<table role="presentation" width="600" cellpadding="0" cellspacing="0" style="border-collapse: collapse">
+<tr><td style="${style}"><h2 style="font-size: 22px; margin: 0 0 8px">${number}. What grows now</h2></td></tr>
+<tr><td style="${style}"><a href="https://shop.example.com/articles/${number}?from=spring" style="color: #2a6f3e">
+<img src="https://shop.example.com/images/${number}.jpg" width="552" height="240" alt="Article ${number}"></a></td></tr>
+<tr><td style="${style}"><p style="margin: 0 0 12px">${text.repeat(3)}</p></td></tr>
+</table>
+`;
+}

@@ -19,6 +19,7 @@ interface Benchmark {
 const benchmarks: readonly Benchmark[] = [
   { name: 'intake', shortArgs: ['--rows', '50000', '--runs', '5'], mainFigures: /^median / },
   { name: 'compose', shortArgs: [], mainFigures: /^(posthaste|ratio)/ },
+  { name: 'dkim', shortArgs: ['--short'], mainFigures: /^(openssl|posthaste|ratio)/ },
   { name: 'ledger', shortArgs: ['--rows', '50000', '--runs', '2'], mainFigures: /rows\/s/ },
   { name: 'limiter', shortArgs: [], mainFigures: /^limiter/ },
   { name: 'sandbox', shortArgs: [], mainFigures: /messages\/s/ },

@@ -51,8 +51,13 @@ function readMessages(counters: number): number {
 }
 
 /** Sends with smtp-source, lock-step and without rendering. Returns the seconds from its start to its exit. */
-export async function runSmtpSource(sink: Receiver, connections: number, messages: number): Promise<number> {
-  const options = ['-d', '-s', connections, '-m', messages, '-l', 2000, `${sink.host}:${sink.port}`];
+export async function runSmtpSource(
+  sink: Receiver,
+  connections: number,
+  messages: number,
+  messageBytes: number,
+): Promise<number> {
+  const options = ['-d', '-s', connections, '-m', messages, '-l', messageBytes, `${sink.host}:${sink.port}`];
   const startedAt = performance.now();
   const child = spawn(sourceProgram, options.map(String), { stdio: 'inherit' });
   endWithUs(child, 'SIGKILL');

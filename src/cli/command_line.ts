@@ -10,7 +10,9 @@ type AddCommand = (program: Command, setExitCode: SetExitCode) => void;
 /** A command's file is loaded when it is called, or when somebody asks what there is: loading all takes half a second. */
 const commands: Readonly<Record<string, () => Promise<AddCommand>>> = {
   send: async () => (await import('./send.ts')).addSend,
+  audit: async () => (await import('./audit.ts')).addAudit,
   demo: async () => (await import('./demo.ts')).addDemo,
+  results: async () => (await import('./results.ts')).addResults,
   sandbox: async () => (await import('./sandbox.ts')).addSandbox,
 };
 

@@ -1,6 +1,7 @@
 // The progress line: one line on a terminal, redrawn in place; nothing anywhere else.
 import { unreachable } from '../base/invariant.ts';
 import type { PosthasteEvent } from '../mail/event.ts';
+import type { Tally } from '../mail/outcome.ts';
 import { count } from './print.ts';
 
 const redrawEveryMs = 200;
@@ -50,11 +51,10 @@ function noteEvent(state: ProgressState, event: PosthasteEvent): void {
       state.rows = event.rows;
       state.ended += event.invalid + event.duplicate;
       return;
+    case 'campaignRecovered':
+      return noteFates(state, event.fates);
     case 'batchSettled':
-      for (const [fate, more] of Object.entries(event.fates)) {
-        state.ended += more;
-        if (fate === 'accepted') state.accepted += more;
-      }
+      noteFates(state, event.fates);
       for (const outcome of event.outcomes) if (outcome.kind === 'deferred') state.deferred += outcome.count;
       return;
     case 'relayFailed':
@@ -69,6 +69,13 @@ function noteEvent(state: ProgressState, event: PosthasteEvent): void {
       return;
     default:
       unreachable(event);
+  }
+}
+
+function noteFates(state: ProgressState, fates: Readonly<Partial<Tally>>): void {
+  for (const [fate, more] of Object.entries(fates)) {
+    state.ended += more;
+    if (fate === 'accepted') state.accepted += more;
   }
 }
 

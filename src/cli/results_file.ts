@@ -1,10 +1,11 @@
 // The results file: the list given back, with what happened to each row.
-import { createWriteStream, type WriteStream } from 'node:fs';
+import { createWriteStream } from 'node:fs';
 import { rename } from 'node:fs/promises';
 import { finished } from 'node:stream/promises';
 import { once } from 'node:events';
 import { ExitCode, messageOf, PosthasteError } from '../base/error.ts';
 import type { ResultRow } from '../ledger/ledger.ts';
+import { fates } from '../mail/outcome.ts';
 import { messageIdOf, messageIdPrefix } from '../mail/message_id.ts';
 import type { Cell } from '../mail/recipient.ts';
 
@@ -16,7 +17,14 @@ export interface ResultsSource {
   /** The name of a row's variant, where the campaign has variants: they get a column. */
   readonly variantOf?: ((row: number) => string) | undefined;
   readonly pages: AsyncIterable<readonly ResultRow[]>;
+  /** All where it is absent. */
+  readonly only?: ReadonlySet<ResultState> | undefined;
 }
+
+/** What a row may be in: a fate, or not there yet. */
+export const resultStates = [...fates, 'deferred', 'pending'] as const;
+
+export type ResultState = (typeof resultStates)[number];
 
 /** Rows are gathered to about this much text for each write. */
 const writeChars = 65_536;
@@ -34,20 +42,24 @@ const ourColumns = [
   'variant',
 ] as const;
 
-/** Writes results as CSV, or as NDJSON where the name ends in .ndjson or .jsonl. The file appears when it is whole. */
+/**
+ * Writes results as CSV, or as NDJSON where the name ends in .ndjson or .jsonl. The file appears when it is whole; `-` is
+ * standard output.
+ */
 export async function writeResults(path: string, source: ResultsSource): Promise<void> {
-  const partial = `${path}.partial`;
+  const partial = path === '-' ? undefined : `${path}.partial`;
   const ndjson = /\.(ndjson|jsonl)$/i.test(path);
   // A list's own column with one of our names is not overwritten.
   const { variantOf } = source;
   const ours = variantOf === undefined ? ourColumns.filter((name) => name !== 'variant') : ourColumns;
   const columns = source.columns.map((name) => (ours.some((one) => one === name) ? `list_${name}` : name));
   try {
-    const stream = createWriteStream(partial, { mode: 0o600 });
+    const stream = partial === undefined ? process.stdout : createWriteStream(partial, { mode: 0o600 });
     const prefix = messageIdPrefix(source.campaign);
     let text = ndjson ? '' : `${[...columns, ...ours].map(quote).join(',')}\r\n`;
     for await (const page of source.pages) {
       for (const row of page) {
+        if (source.only?.has(stateOf(row)) === false) continue;
         const values = resultValues(
           row,
           messageIdOf(prefix, row.row, source.fromDomain),
@@ -61,6 +73,7 @@ export async function writeResults(path: string, source: ResultsSource): Promise
       await write(stream, text);
       text = '';
     }
+    if (partial === undefined) return await write(stream, text);
     stream.end(text);
     await finished(stream);
     await rename(partial, path);
@@ -79,12 +92,16 @@ export async function writeResults(path: string, source: ResultsSource): Promise
 type OurColumn = (typeof ourColumns)[number];
 type ResultValues = Record<Exclude<OurColumn, 'variant'>, string | number> & { variant: string | undefined };
 
+function stateOf({ delivery, lastDeferral }: ResultRow): ResultState {
+  return delivery?.fate ?? (lastDeferral === undefined ? 'pending' : 'deferred');
+}
+
 function resultValues(row: ResultRow, messageId: string, variant: string | undefined): ResultValues {
   const { delivery, lastDeferral } = row;
   const record = delivery ?? lastDeferral;
   const tried = record !== undefined && record.relay !== '';
   return {
-    status: delivery?.fate ?? (lastDeferral === undefined ? 'pending' : 'deferred'),
+    status: stateOf(row),
     reply_code: record === undefined || record.replyCode === 0 ? '' : record.replyCode,
     enhanced_status: record?.enhancedStatus ?? '',
     reply: record?.reply ?? '',
@@ -128,6 +145,6 @@ function quote(field: string): string {
   return /[",\r\n]/.test(field) ? `"${field.replaceAll('"', '""')}"` : field;
 }
 
-async function write(stream: WriteStream, text: string): Promise<void> {
+async function write(stream: NodeJS.WritableStream, text: string): Promise<void> {
   if (!stream.write(text)) await once(stream, 'drain');
 }

@@ -7,6 +7,7 @@ import { loadCampaign, type CampaignFile } from '../config/load_campaign.ts';
 import { loadConfig, type Config } from '../config/load_config.ts';
 import { openLog } from '../daemon/log.ts';
 import { openSending, type Sending, type SendReport } from '../daemon/send.ts';
+import { warnAboutSigning } from '../daemon/signing.ts';
 import { domainOf } from '../mail/address.ts';
 import { nameVariants } from '../mail/variant.ts';
 import type { SetExitCode } from './command_line.ts';
@@ -25,7 +26,7 @@ export interface SendingOptions {
   readonly json?: boolean;
 }
 
-const configPlaces = ['posthaste.yaml', '/etc/posthaste/posthaste.yaml'];
+export const configPlaces = ['posthaste.yaml', '/etc/posthaste/posthaste.yaml'];
 /** How long a first SIGTERM waits for what is in flight; systemd's TimeoutStopSec is 90 s. */
 const drainTimeoutMs = 30_000;
 const batchRows = 250;
@@ -81,16 +82,19 @@ export async function send(
 async function open(config: Config, file: CampaignFile, listPath: string | undefined): Promise<Sending> {
   // On a terminal the progress line tells what the log would; there the log is for trouble only.
   const log = openLog(process.stderr.isTTY ? 'warn' : config.logLevel, process.stderr);
-  for (const warning of config.warnings) process.stderr.write(`posthaste: warning: ${warning}\n`);
+  const warnings = [...config.warnings, ...warnAboutSigning(config.dkim, file.campaign)];
+  for (const warning of warnings) process.stderr.write(`posthaste: warning: ${warning}\n`);
   return openSending(
     {
       stateDir: config.stateDir,
       campaign: file.campaign,
       planDigest: file.digest,
       relay: chooseRelay(config, file.relay),
+      dkim: config.dkim,
       rate: file.rate,
       retry: file.retry,
       inDoubt: file.inDoubt,
+      durability: config.durability,
       listPath: listPath ?? file.list.file,
       list: { ...file.list, batchRows },
       threads: config.threads,

@@ -1,6 +1,7 @@
 // The keys of the configuration file: one row each.
 import { isIP } from 'node:net';
 import * as z from 'zod';
+import { dkimSchema } from './dkim_schema.ts';
 import { expects, key } from './key.ts';
 import { relayName, relaySchema } from './relay_schema.ts';
 import { choice, isHost, line } from './value.ts';
@@ -18,6 +19,10 @@ export const configSchema = z.strictObject({
     sentence: 'Directory of the ledger and the journals, relative to this file.',
     default: '`.posthaste` in the working directory',
   }),
+  durability: key(
+    choice(['process', 'power']).prefault('process'),
+    'What survives: the death of the process, or a power cut as well, at the price of syncing to disk before each group of sends.',
+  ),
   threads: key(
     expects(
       z.union([z.literal('auto'), z.int().min(1).max(256)]),
@@ -42,6 +47,10 @@ export const configSchema = z.strictObject({
   relays: key(
     z.record(relayName(), relaySchema).prefault({}),
     'Relays by name; campaigns name the one they go to.',
+  ),
+  dkim: key(
+    z.array(dkimSchema).max(100).prefault([]),
+    'Keys that messages are signed with (DKIM). Of one domain all sign: an RSA and an Ed25519 key give two signatures.',
   ),
 });
 

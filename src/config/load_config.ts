@@ -3,6 +3,7 @@ import { availableParallelism } from 'node:os';
 import { dirname, resolve } from 'node:path';
 import { ExitCode } from '../base/error.ts';
 import { configSchema, listenOn, type Endpoint, type logLevels } from './config_schema.ts';
+import { readDkim, warnAboutKey, type DkimConfig } from './dkim.ts';
 import { parsePart, parseRest } from './issues.ts';
 import { failureOf, formatPath, type Failure, type Origin, type Problem } from './problem.ts';
 import { completeRelay, warnAbout, type RelayConfig } from './relay.ts';
@@ -16,6 +17,7 @@ import { parseYaml, type YamlFile } from './yaml_file.ts';
 export interface Config {
   /** Absolute path of the ledger's directory. */
   readonly stateDir: string;
+  readonly durability: 'process' | 'power';
   readonly threads: number;
   readonly metrics: Endpoint | undefined;
   readonly logLevel: (typeof logLevels)[number];
@@ -23,6 +25,7 @@ export interface Config {
   readonly relays: ReadonlyMap<string, RelayConfig>;
   /** The relay of the command line: takes the place of any that a campaign names. */
   readonly relayOverride: RelayConfig | undefined;
+  readonly dkim: readonly DkimConfig[];
   /** Sentences to be shown at every start. */
   readonly warnings: readonly string[];
 }
@@ -56,18 +59,21 @@ export function loadConfig(
     problems,
   );
   const directory = resolve(dirname(path ?? '.'));
-  const relays =
-    file === undefined ? new Map<string, RelayConfig>() : completeRelays(file, { directory, env }, problems);
+  const around = { directory, env };
+  const relays = file === undefined ? new Map<string, RelayConfig>() : completeRelays(file, around, problems);
+  const dkim = file === undefined ? [] : readDkim(file, partAt(file.value, 'dkim'), around, problems);
   if (written === undefined || problems.length > 0) throw failureOf(problems, invalid);
   const used = relayOverride === undefined ? [...relays.values()] : [relayOverride];
   return {
     stateDir: stateDirectory(overrides.state, written.state, directory),
+    durability: written.durability,
     threads: written.threads === 'auto' ? Math.max(1, availableParallelism() - 1) : written.threads,
     metrics: listen ?? written.metrics?.listen,
     logLevel: written.log.level,
     relays,
     relayOverride,
-    warnings: used.flatMap(warnAbout),
+    dkim,
+    warnings: [...used.flatMap(warnAbout), ...dkim.flatMap(warnAboutKey)],
   };
 }
 
@@ -114,8 +120,12 @@ function completeRelays(file: YamlFile, around: Surroundings, problems: Problem[
 }
 
 function mapAt(value: unknown, name: string): object {
-  const found = isMap(value) && Object.hasOwn(value, name) ? value[name] : undefined;
+  const found = partAt(value, name);
   return isMap(found) ? found : {};
+}
+
+function partAt(value: unknown, name: string): unknown {
+  return isMap(value) && Object.hasOwn(value, name) ? value[name] : undefined;
 }
 
 function isMap(value: unknown): value is Readonly<Record<string, unknown>> {

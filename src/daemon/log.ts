@@ -25,6 +25,15 @@ export function logEvent(log: Log, event: PosthasteEvent): void {
   switch (event.kind) {
     case 'campaignStarted':
       return log.info({ campaign: event.campaign }, 'campaign started');
+    case 'campaignRecovered': {
+      const { campaign, outcomes, inDoubt, action } = event;
+      for (const problem of event.problems) log.warn({ campaign }, problem);
+      log[inDoubt.length > 0 ? 'warn' : 'info'](
+        { campaign, outcomes, inDoubt, action },
+        'campaign recovered',
+      );
+      return undefined;
+    }
     case 'campaignFinished':
       return log.info({ campaign: event.campaign, ...event.tally }, 'campaign finished');
     case 'relayFailed':

@@ -17,11 +17,13 @@ import type { Tally } from '../mail/outcome.ts';
 import type { Sample } from '../metrics/recorder.ts';
 import { createLimiter, type Limit } from '../schedule/limiter.ts';
 import type { RetryPolicy } from '../schedule/retry.ts';
+import type { DkimKey } from '../sign/key.ts';
 import type { HandshakeFailure } from '../smtp/handshake.ts';
 import type { RelayOptions } from '../smtp/relay.ts';
 import type { BatchTask } from '../worker/contract.ts';
 import { lintCampaign } from './lint_campaign.ts';
 import { logEvent, type Log } from './log.ts';
+import { recoverCampaign, RunJournals, sweepJournals } from './journals.ts';
 import type { MetricsServer } from './metrics_server.ts';
 import { PlanMemory } from './plan_memory.ts';
 import { RunMeter } from './run_meter.ts';
@@ -34,9 +36,12 @@ export interface SendRequest {
   /** Digest of everything that the messages are made of. */
   readonly planDigest: string;
   readonly relay: RelayOptions;
+  /** Those of all domains; the campaign's From says which of them sign. */
+  readonly dkim: readonly DkimKey[];
   readonly rate: Rate | undefined;
   readonly retry: RetryPolicy;
   readonly inDoubt: 'resend' | 'hold';
+  readonly durability: 'process' | 'power';
   /** A file, '-' for stdin; undefined goes on with a list that is stored already. */
   readonly listPath: string | undefined;
   readonly list: ListOptions;
@@ -138,7 +143,9 @@ export class Sending {
     this.subscribe((event) => meter.note(event));
     if (await this.#isFinished()) return this.#report('already', meter);
     this.#events.publish({ kind: 'campaignStarted', campaign: this.#record.name });
+    await this.#recover();
     const end = await this.#send(meter);
+    await sweepJournals(this.#request.stateDir, this.#ledger);
     if (end.kind === 'relayFailed') throw relayError(end.failure);
     if (end.kind === 'stopped') return this.#report('stopped', meter);
     await this.#ledger.finishCampaign(this.#record.id, systemClock.now());
@@ -175,10 +182,28 @@ export class Sending {
     return this.#record.finishedAt !== undefined;
   }
 
+  /** Settles what the journals of an earlier run know and the ledger does not. */
+  async #recover(): Promise<void> {
+    const { stateDir, retry, inDoubt: action, relay } = this.#request;
+    const rules = { retry, inDoubt: action, relay: relay.name };
+    const { id, name: campaign } = this.#record;
+    const recovery = await recoverCampaign(stateDir, this.#ledger, id, rules, systemClock.now(), Math.random);
+    if (recovery.outcomes === 0 && recovery.problems.length === 0) return;
+    this.#events.publish({ kind: 'campaignRecovered', campaign, action, ...recovery });
+  }
+
   async #send(meter: RunMeter): Promise<DispatchEnd> {
     const limits = limitsOf(this.#request);
     const threads = Math.min(this.#request.threads, this.#request.relay.maxConnections);
-    const pool = openWorkerPool({ relays: [this.#request.relay], threads, limiter: createLimiter(limits) });
+    const journals = new RunJournals(this.#request.stateDir, systemClock.now());
+    const { directory, run } = journals;
+    const pool = openWorkerPool({
+      relays: [this.#request.relay],
+      dkim: this.#request.dkim,
+      threads,
+      limiter: createLimiter(limits),
+      journal: { directory, run, durability: this.#request.durability },
+    });
     this.#pool = pool;
     meter.start(pool);
     const plan = new PlanMemory(this.#record.id, this.#request.campaign);
@@ -187,7 +212,7 @@ export class Sending {
       limits: limits.map((_, index) => index),
       ...plan.current(),
     });
-    const dispatcher = new Dispatcher(this.#dispatchOptions(task), this.#ledger, pool);
+    const dispatcher = new Dispatcher(this.#dispatchOptions(task), this.#ledger, pool, journals);
     this.#dispatcher = dispatcher;
     if (this.#stopped) dispatcher.stop();
     const [dispatched, taken] = await Promise.allSettled([
@@ -277,7 +302,8 @@ export class Sending {
   #lint(payload: Uint8Array, columns: readonly string[]): void {
     if (this.#isLinted) return;
     const plan = { id: this.#record.id, campaign: this.#request.campaign, columns };
-    const findings = lintCampaign(plan, payload, [], systemClock.now());
+    const domains = this.#request.dkim.map(({ domain }) => domain);
+    const findings = lintCampaign(plan, payload, domains, systemClock.now());
     this.#isLinted = findings !== undefined;
     for (const { code, text } of findings ?? [])
       this.#log.warn({ campaign: this.#record.name, finding: code }, text);
@@ -318,7 +344,7 @@ export class Sending {
 /** Opens the ledger, finds or begins the campaign in it, and starts the metrics listener. */
 export async function openSending(written: SendRequest, log: Log): Promise<Sending> {
   const request = { ...written, campaign: await prepareCampaign(written.campaign) };
-  const ledger = await openLedger({ directory: request.stateDir });
+  const ledger = await openLedger({ directory: request.stateDir, durability: request.durability });
   try {
     const record = await findOrCreateCampaign(ledger, request.campaign.name, request.planDigest);
     const sending = new Sending(request, ledger, record, log);

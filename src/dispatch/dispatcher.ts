@@ -2,12 +2,15 @@
 import type { Clock } from '../base/clock.ts';
 import { ExitCode, messageOf, PosthasteError } from '../base/error.ts';
 import type { Random } from '../base/random.ts';
+import type { JournalledBatch } from '../journal/reader.ts';
 import type { Batch } from '../mail/batch.ts';
 import { countOutcomes, type PosthasteEvent } from '../mail/event.ts';
 import type { Fate } from '../mail/outcome.ts';
+import { emptyTransactionTimes } from '../mail/transaction_times.ts';
 import type { RetryPolicy } from '../schedule/retry.ts';
 import type { HandshakeFailure } from '../smtp/handshake.ts';
 import type { BatchReport, BatchTask } from '../worker/contract.ts';
+import { outcomesAfterLoss } from './after_loss.ts';
 import { RelayHealth } from './relay_health.ts';
 import { planSettlement, type Settlement } from './settle.ts';
 
@@ -26,6 +29,14 @@ export interface DispatchLedger {
 export interface BatchRunner {
   readonly capacity: number;
   run(task: BatchTask): Promise<BatchReport>;
+}
+
+/** What the dispatcher needs of the threads' journals. */
+export interface DispatchJournals {
+  /** What the journals of this run say of batches, by batch id. */
+  read(): ReadonlyMap<number, JournalledBatch>;
+  /** Everything of this writer below is settled. */
+  trim(writer: number, oldestNeeded: number): void;
 }
 
 export interface DispatchOptions {
@@ -59,6 +70,7 @@ export class Dispatcher {
   readonly #options: DispatchOptions;
   readonly #ledger: DispatchLedger;
   readonly #runner: BatchRunner;
+  readonly #journals: DispatchJournals;
   readonly #inHand = new Map<number, ClaimedBatch>();
   #reports: BatchReport[] = [];
   #crashed: { batchId: number; error: unknown }[] = [];
@@ -69,10 +81,16 @@ export class Dispatcher {
   #wake: () => void = () => {};
   #woken = false;
 
-  constructor(options: DispatchOptions, ledger: DispatchLedger, runner: BatchRunner) {
+  constructor(
+    options: DispatchOptions,
+    ledger: DispatchLedger,
+    runner: BatchRunner,
+    journals: DispatchJournals,
+  ) {
     this.#options = options;
     this.#ledger = ledger;
     this.#runner = runner;
+    this.#journals = journals;
   }
 
   /** Batches that threads have at the moment. */
@@ -101,7 +119,7 @@ export class Dispatcher {
   async run(): Promise<DispatchEnd> {
     for (;;) {
       await this.#settleReports();
-      await this.#releaseCrashed();
+      await this.#settleCrashed();
       if (this.#end === undefined) await this.#claim();
       if (this.#end !== undefined && this.#inHand.size === 0) return this.#end;
       if (this.#reports.length === 0) await this.#sleep();
@@ -122,7 +140,8 @@ export class Dispatcher {
 
   #launch(batch: ClaimedBatch): void {
     this.#inHand.set(batch.id, batch);
-    const task: BatchTask = { ...this.#options.task(), batchId: batch.id, payload: batch.payload };
+    const { id: batchId, campaignId, attempt, payload } = batch;
+    const task: BatchTask = { ...this.#options.task(), batchId, campaignId, attempt, payload };
     void this.#supervise(task);
   }
 
@@ -142,6 +161,11 @@ export class Dispatcher {
     const reports = this.#reports;
     if (reports.length === 0) return;
     this.#reports = [];
+    await this.#settle(reports);
+    this.#crashes = 0;
+  }
+
+  async #settle(reports: readonly BatchReport[]): Promise<void> {
     const events: PosthasteEvent[] = [];
     for (const report of reports) this.#noteHealth(report, events);
     const settlements = reports.map((report) => this.#plan(report));
@@ -149,10 +173,12 @@ export class Dispatcher {
     // Durable before visible: events only now.
     for (const [position, report] of reports.entries()) {
       this.#inHand.delete(report.batchId);
+      this.#journals.trim(report.journal.writer, report.journal.oldestNeeded);
       this.#publishSettled(report, settlements[position]);
     }
     for (const event of events) this.#options.publish(event);
-    this.#crashes = 0;
+    const failure = reports.find((report) => report.journalFailure !== undefined)?.journalFailure;
+    if (failure !== undefined) throw journalError(failure);
   }
 
   #plan(report: BatchReport): Settlement {
@@ -199,14 +225,19 @@ export class Dispatcher {
     });
   }
 
-  /** A thread died with a batch: what it had sent is not known here, so the whole batch is pending again. */
-  async #releaseCrashed(): Promise<void> {
+  /** A thread died with batches: what it had sent, its journal knows. The rest is pending again. */
+  async #settleCrashed(): Promise<void> {
     const crashed = this.#crashed;
     if (crashed.length === 0) return;
     this.#crashed = [];
     this.#crashes += 1;
-    await this.#ledger.release(crashed.map(({ batchId }) => batchId));
-    for (const { batchId } of crashed) this.#inHand.delete(batchId);
+    const journalled = this.#journals.read();
+    const now = this.#options.clock.now();
+    const reports = crashed.flatMap(({ batchId }) => {
+      const batch = this.#inHand.get(batchId);
+      return batch === undefined ? [] : [lossReport(batch, journalled.get(batchId), now)];
+    });
+    await this.#settle(reports);
     const error = crashed[0]?.error;
     if (this.#crashes < maxCrashes) return;
     throw new PosthasteError({
@@ -261,4 +292,28 @@ export class Dispatcher {
     this.#woken = true;
     this.#wake();
   }
+}
+
+/** What the journal makes of a batch whose thread died. The thread's journal is trimmed by whoever recovers next. */
+function lossReport(batch: ClaimedBatch, journalled: JournalledBatch | undefined, now: number): BatchReport {
+  return {
+    batchId: batch.id,
+    outcomes: outcomesAfterLoss(batch, journalled, now),
+    transactionTimes: emptyTransactionTimes(),
+    relayFailure: undefined,
+    journal: { writer: 0, oldestNeeded: 0 },
+    journalFailure: undefined,
+  };
+}
+
+function journalError({ code, text }: NonNullable<BatchReport['journalFailure']>): PosthasteError {
+  const isFull = code === 'ENOSPC' || code === 'EDQUOT';
+  return new PosthasteError({
+    code: isFull ? 'ERR_STATE_FULL' : 'ERR_STATE_IO',
+    message: `the journal in the state directory cannot be written: ${text}`,
+    hint: isFull
+      ? 'Free some space; the same command again goes on from where it stopped.'
+      : "Check the disk and the kernel's log; the same command again goes on from the last good state.",
+    exitCode: ExitCode.ioError,
+  });
 }

@@ -43,7 +43,9 @@ export interface WorkerPool {
 }
 
 /** Starts `setup.threads` threads. They live until `close`. */
-export function openWorkerPool(setup: Pick<WorkerSetup, 'relays' | 'threads' | 'limiter'>): WorkerPool {
+export function openWorkerPool(
+  setup: Pick<WorkerSetup, 'relays' | 'dkim' | 'threads' | 'limiter' | 'journal'>,
+): WorkerPool {
   const { threads, relays } = setup;
   const control = new SharedArrayBuffer(controlLength * Int32Array.BYTES_PER_ELEMENT);
   const gauges = new SharedArrayBuffer(threads * relays.length * gaugeCount * Float64Array.BYTES_PER_ELEMENT);

@@ -23,12 +23,12 @@ export class LedgerFile {
    * Opens or creates `ledger.db` in the directory, which is created too, and locks it until `close`. Throws PosthasteErrors
    * ERR_STATE_IN_USE (75), ERR_STATE_UNKNOWN_FILE, ERR_STATE_NEWER (78) and those of the disk (74).
    */
-  constructor(directory: string) {
+  constructor(directory: string, durability: 'process' | 'power') {
     this.#path = join(directory, 'ledger.db');
     createFile(directory, this.#path);
     this.#database = openDatabase(this.#path);
     try {
-      this.read(() => this.#settleIn());
+      this.read(() => this.#settleIn(durability));
     } catch (error) {
       this.close();
       throw error;
@@ -70,12 +70,13 @@ export class LedgerFile {
   }
 
   /** The order matters: lock, look whose file it is, and only then change anything. */
-  #settleIn(): void {
+  #settleIn(durability: 'process' | 'power'): void {
     this.#database.exec('PRAGMA locking_mode = EXCLUSIVE');
     this.#database.exec(`PRAGMA page_size = ${pageBytes}`);
     const isNew = this.#checkFormat();
     this.#database.exec('PRAGMA journal_mode = WAL');
-    this.#database.exec('PRAGMA synchronous = NORMAL');
+    // WAL: NORMAL syncs checkpoints, FULL every commit too.
+    this.#database.exec(`PRAGMA synchronous = ${durability === 'power' ? 'FULL' : 'NORMAL'}`);
     this.#database.exec(`PRAGMA wal_autocheckpoint = ${checkpointPages}`);
     this.write(() => {
       if (isNew) this.#database.exec(createTables);

@@ -146,6 +146,8 @@ export interface Ledger {
    */
   claimDue(campaignId: number, now: number, limit: number): Promise<StoredBatch[]>;
   release(batchIds: readonly number[]): Promise<void>;
+  /** A pending batch, whole; undefined where none has this id. */
+  findBatch(batchId: number): Promise<StoredBatch | undefined>;
   /** When the next batch that is not claimed becomes due, or became so. */
   nextDueAt(campaignId: number): Promise<number | undefined>;
   pending(campaignId: number): Promise<PendingSummary>;

@@ -22,12 +22,18 @@ import type {
 import { readResultPages } from './results.ts';
 import { settleBatch } from './settle.ts';
 
+export interface LedgerOptions {
+  readonly directory: string;
+  /** process: commits survive the process. power: and a power cut, at the price of a sync each. */
+  readonly durability?: 'process' | 'power' | undefined;
+}
+
 /**
  * Opens the ledger of a state directory, which is created where it is missing, and locks it for this process until `close`.
  * Throws PosthasteErrors ERR_STATE_IN_USE (75), ERR_STATE_NEWER, ERR_STATE_UNKNOWN_FILE (78) and those of the disk (74).
  */
-export async function openLedger(options: { directory: string }): Promise<Ledger> {
-  const file = new LedgerFile(options.directory);
+export async function openLedger({ directory, durability = 'process' }: LedgerOptions): Promise<Ledger> {
+  const file = new LedgerFile(directory, durability);
   try {
     return file.read(() => new SqliteLedger(file));
   } catch (error) {
@@ -94,6 +100,11 @@ class SqliteLedger implements Ledger {
 
   async claimDue(campaignId: number, now: number, limit: number): Promise<StoredBatch[]> {
     return this.#file.read(() => this.#tables.batches.claimDue(campaignId, now, limit));
+  }
+
+  async findBatch(batchId: number): Promise<StoredBatch | undefined> {
+    const { batches } = this.#tables;
+    return this.#file.read(() => (batches.find(batchId) === undefined ? undefined : batches.get(batchId)));
   }
 
   async release(batchIds: readonly number[]): Promise<void> {

@@ -5,6 +5,7 @@ import type { Category, Stage, Verdict } from './verdict.ts';
 /** What is published, always after it has been committed. Counts are of this event alone, never running totals. */
 export type PosthasteEvent =
   | CampaignStarted
+  | CampaignRecovered
   | CampaignFinished
   | IntakeProgressed
   | BatchSettled
@@ -16,6 +17,22 @@ export type PosthasteEvent =
 interface CampaignStarted {
   readonly kind: 'campaignStarted';
   readonly campaign: string;
+}
+
+/** What an earlier run had done and not settled before it died is in the ledger. */
+interface CampaignRecovered {
+  readonly kind: 'campaignRecovered';
+  readonly campaign: string;
+  /** Outcomes that only the journals knew, those in doubt among them. */
+  readonly outcomes: number;
+  /** The rows that ended with them. */
+  readonly fates: Readonly<Partial<Tally>>;
+  /** Who may have the message already, and may not: everybody whom nobody can know of (RFC 1047). */
+  readonly inDoubt: readonly { readonly row: number; readonly address: string }[];
+  /** What happens to them: sent again, or left. */
+  readonly action: 'resend' | 'hold';
+  /** What is wrong with the journals, one sentence each. */
+  readonly problems: readonly string[];
 }
 
 /** Every row has a fate. The tally is of the whole campaign, over all runs. */

@@ -4,7 +4,7 @@ import type { Outcome, OutcomeKind } from './outcome.ts';
 import type { Verdict } from './verdict.ts';
 
 /** What outcomes of a batch have in common but for row, time and words. */
-interface Pattern {
+export interface OutcomePattern {
   readonly kind: OutcomeKind;
   readonly verdict: Omit<Verdict, 'text'>;
 }
@@ -20,11 +20,11 @@ export interface PackedOutcomes {
   readonly texts: readonly string[];
   /** Indexes into `patterns`. */
   readonly patternOf: readonly number[];
-  readonly patterns: readonly Pattern[];
+  readonly patterns: readonly OutcomePattern[];
 }
 
 export function packOutcomes(outcomes: readonly Outcome[]): PackedOutcomes {
-  const patterns: Pattern[] = [];
+  const patterns: OutcomePattern[] = [];
   return {
     rows: outcomes.map(({ row }) => row),
     at: outcomes.map(({ at }) => at),
@@ -45,16 +45,16 @@ export function unpackOutcomes({ rows, at, texts, patternOf, patterns }: PackedO
 }
 
 /** Adds the pattern where it is not known yet. */
-function indexOfPattern(patterns: Pattern[], { kind, verdict }: Outcome): number {
+function indexOfPattern(patterns: OutcomePattern[], { kind, verdict }: Outcome): number {
   for (let index = 0; index < patterns.length; index += 1) {
     const known = patterns[index];
     if (known?.kind === kind && isAlike(known.verdict, verdict)) return index;
   }
-  const { text: _text, ...shared } = verdict;
+  const { text: _ownText, ...shared } = verdict;
   return patterns.push({ kind, verdict: shared }) - 1;
 }
 
-function isAlike(one: Pattern['verdict'], other: Verdict): boolean {
+function isAlike(one: OutcomePattern['verdict'], other: Verdict): boolean {
   return (
     one.code === other.code &&
     one.stage === other.stage &&

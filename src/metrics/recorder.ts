@@ -172,6 +172,7 @@ function recordEvent(metrics: Metrics, event: PosthasteEvent): void {
     case 'batchSettled':
       return recordBatch(metrics, event);
     case 'rowsEnded':
+    case 'campaignRecovered':
       return recordFates(metrics, event.fates);
     case 'relayFailed':
       metrics.relayUp.set({ relay: event.relay }, 0);

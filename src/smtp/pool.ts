@@ -67,6 +67,8 @@ const justLeftDelayMs = 20;
 const nearlySpent = 3;
 /** So long a relay that lost its place is asked less at once; it may have been a stall, and not what it always does. */
 const distrustMs = 3_600_000;
+/** Exim hangs up at the tenth RSET behind a message that it did not take, and in deep each refusal needs one. */
+const refusalsWhereCounted = 8;
 /** An idle session is kept this long for the next batch. Below the 5 minutes after which servers hang up. */
 const idleTimeoutMs = 60_000;
 
@@ -94,6 +96,8 @@ export class Pool<T extends Transaction> implements SessionOwner<T> {
   /** The relay says PIPELINING and loses commands (RFC 2920 §2): until then one at a time, or not deep. Monotonic. */
   #lockStepUntilMs = 0;
   #notDeepUntilMs = 0;
+  /** Found out by a session that the relay ended after many refusals. */
+  #refusalsInDeep = Infinity;
   #roundTripMs = Infinity;
   #couldGoDeep = false;
   #reopenTimer: NodeJS.Timeout | undefined;
@@ -240,6 +244,9 @@ export class Pool<T extends Transaction> implements SessionOwner<T> {
     this.#roundTripMs = Math.min(this.#roundTripMs, session.roundTripMs);
     if (this.#closed) return;
     if (session.lostItsPlace) this.#stepDown(session.mode);
+    // Under TLS such a goodbye may come without a word that can be read.
+    if (session.mode === 'deep' && session.refused >= refusalsWhereCounted && failure.kind !== 'stopped')
+      this.#refusalsInDeep = refusalsWhereCounted;
     // A session that got nothing done, or broke, is replaced without haste; any other at once.
     if (!session.proven || failure.kind === 'garbled' || failure.kind === 'timeout') this.#backOff();
     this.#openAsNeeded();
@@ -339,6 +346,7 @@ export class Pool<T extends Transaction> implements SessionOwner<T> {
       mode,
       maxMessages: this.#relay.maxMessages,
       inFlight: this.#relay.inFlight,
+      refusalsInDeep: this.#refusalsInDeep,
       commandTimeoutMs: this.#relay.commandTimeoutMs,
       endOfDataTimeoutMs: this.#relay.endOfDataTimeoutMs,
       idleTimeoutMs,

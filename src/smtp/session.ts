@@ -15,6 +15,8 @@ export interface SessionOptions {
   readonly inFlight: number;
   readonly commandTimeoutMs: number;
   readonly endOfDataTimeoutMs: number;
+  /** Messages that the relay may refuse on a deep session before it is replaced; Infinity where nothing is known. */
+  readonly refusalsInDeep: number;
   /** How long a session without work is kept. */
   readonly idleTimeoutMs: number;
 }
@@ -56,6 +58,7 @@ export class Session<T extends Transaction> {
   /** When the transactions on the wire were written, oldest first; in deep only. */
   #writtenAt: number[] = [];
   #begun = 0;
+  #refused = 0;
   #proven = false;
   #retiring = false;
   #quitting = false;
@@ -106,6 +109,11 @@ export class Session<T extends Transaction> {
     return this.#lostItsPlace;
   }
 
+  /** Transactions that the relay did not take. */
+  get refused(): number {
+    return this.#refused;
+  }
+
   get busy(): boolean {
     return !this.#dialogue.idle;
   }
@@ -118,6 +126,7 @@ export class Session<T extends Transaction> {
   /** Transactions that this session may still begin. */
   get remaining(): number {
     if (this.#over || this.#retiring || this.#dialogue.errorsInARow >= errorsBeforeRotation) return 0;
+    if (this.mode === 'deep' && this.#refused >= this.#options.refusalsInDeep) return 0;
     return this.#options.maxMessages - this.#begun;
   }
 
@@ -221,6 +230,7 @@ export class Session<T extends Transaction> {
     for (const settled of this.#dialogue.takeSettled()) {
       const { replyCode } = settled.verdict;
       if (replyCode !== 0 && replyCode !== 421 && settled.kind !== 'unsent') this.#proven = true;
+      if (replyCode >= 400) this.#refused += 1;
       this.#adjustWindow(isFull);
       this.#owner.settle(this, settled);
     }
@@ -230,8 +240,18 @@ export class Session<T extends Transaction> {
     const writtenAt = this.#writtenAt.shift();
     if (writtenAt === undefined) return;
     this.#window.note(performance.now() - writtenAt, isFull);
-    // A relay that answers all stages alike gets one transaction at a time: no lost count would show in a window.
-    this.#dialogue.setWindow(this.#dialogue.tellsStagesApart ? this.#window.size : 1);
+    this.#dialogue.setWindow(Math.min(this.#window.size, this.#mostInFlight()));
+  }
+
+  /** What is on the wire when a relay loses patience is in doubt: the closer to that, the less. */
+  #mostInFlight(): number {
+    // A relay that answers all stages alike: no lost count would show in a window.
+    if (!this.#dialogue.tellsStagesApart) return 1;
+    const { errorsInARow } = this.#dialogue;
+    // In deep a refusal is two errors, for RCPT and for BDAT.
+    const beforeErrors = errorsInARow === 0 ? Infinity : (errorsBeforeRotation + 2 - errorsInARow) / 2;
+    const beforeRefusals = this.#refused === 0 ? Infinity : this.#options.refusalsInDeep + 1 - this.#refused;
+    return Math.max(1, Math.floor(Math.min(beforeErrors, beforeRefusals)));
   }
 
   #quit(): void {

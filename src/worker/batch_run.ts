@@ -8,6 +8,14 @@ import type { Verdict } from '../mail/verdict.ts';
 import type { HandshakeFailure } from '../smtp/handshake.ts';
 import type { BatchReport, BatchTask } from './contract.ts';
 
+/** Where a batch's outcomes are kept until they are settled. */
+export interface OutcomeJournal {
+  readonly writer: number;
+  readonly oldestNeeded: number;
+  noteOutcome(batch: BatchTask, outcome: Outcome): void;
+  endBatch(batch: BatchTask): void;
+}
+
 /**
  * Every recipient of the batch gets exactly one outcome; the report is given when all have one.
  * waiting (cursor has not reached it) → taken (outstanding) → settled (in outcomes).
@@ -15,14 +23,17 @@ import type { BatchReport, BatchTask } from './contract.ts';
 export class BatchRun {
   readonly task: BatchTask;
   readonly #recipients: readonly Recipient[];
+  readonly #journal: OutcomeJournal;
   readonly #finish: (report: BatchReport) => void;
   readonly #outcomes: Outcome[] = [];
   readonly #transactionTimes = emptyTransactionTimes();
   #cursor = 0;
   #relayFailure: HandshakeFailure | undefined;
+  #journalFailure: BatchReport['journalFailure'];
 
-  constructor(task: BatchTask, finish: (report: BatchReport) => void) {
+  constructor(task: BatchTask, journal: OutcomeJournal, finish: (report: BatchReport) => void) {
     this.task = task;
+    this.#journal = journal;
     this.#recipients = unpackRecipients(task.payload);
     this.#finish = finish;
   }
@@ -42,8 +53,12 @@ export class BatchRun {
 
   /** Records the outcome of a recipient that was taken. */
   settle(row: number, kind: OutcomeKind, verdict: Verdict): void {
-    this.#outcomes.push({ row, kind, at: Date.now(), verdict });
-    if (this.#outcomes.length === this.#recipients.length) this.#finish(this.#report());
+    const outcome = { row, kind, at: Date.now(), verdict };
+    this.#outcomes.push(outcome);
+    this.#journal.noteOutcome(this.task, outcome);
+    if (this.#outcomes.length < this.#recipients.length) return;
+    this.#journal.endBatch(this.task);
+    this.#finish(this.#report());
   }
 
   /** Counts how long one transaction took. */
@@ -57,12 +72,19 @@ export class BatchRun {
     while (this.waiting > 0) this.settle(this.take().row, 'unsent', verdict);
   }
 
+  /** To be called before what is left is given back: why nothing more can be sent. */
+  noteJournalFailure(failure: BatchReport['journalFailure']): void {
+    this.#journalFailure ??= failure;
+  }
+
   #report(): BatchReport {
     return {
       batchId: this.task.batchId,
       outcomes: this.#outcomes,
       transactionTimes: this.#transactionTimes,
       relayFailure: this.#relayFailure,
+      journal: { writer: this.#journal.writer, oldestNeeded: this.#journal.oldestNeeded },
+      journalFailure: this.#journalFailure,
     };
   }
 }

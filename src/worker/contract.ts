@@ -1,14 +1,18 @@
 // What crosses the threads: setup, task, report. Plain data and shared memory only.
+import type { JournalBatch } from '../journal/record.ts';
+import type { JournalOptions } from '../journal/writer.ts';
 import type { TransactionTimes } from '../mail/transaction_times.ts';
 import type { Outcome } from '../mail/outcome.ts';
 import type { PackedOutcomes } from '../mail/packed_outcomes.ts';
 import type { LimiterMemory } from '../schedule/limiter.ts';
+import type { DkimKey } from '../sign/key.ts';
 import type { HandshakeFailure } from '../smtp/handshake.ts';
 import type { RelayOptions } from '../smtp/relay.ts';
 
 /** Given to every thread when it starts. */
 export interface WorkerSetup {
   readonly relays: readonly RelayOptions[];
+  readonly dkim: readonly DkimKey[];
   /** How many threads share each relay's `maxConnections`; never more than the smallest of those. */
   readonly threads: number;
   readonly limiter: LimiterMemory;
@@ -16,6 +20,7 @@ export interface WorkerSetup {
   readonly control: SharedArrayBuffer;
   /** Float64Array of threads × relays × `gaugeCount`. */
   readonly gauges: SharedArrayBuffer;
+  readonly journal: Omit<JournalOptions, 'writer'>;
 }
 
 /** Slots of the control memory. */
@@ -42,8 +47,7 @@ export const gaugeSlot = {
 export const gaugeCount = 6;
 
 /** One batch for one relay. */
-export interface BatchTask {
-  readonly batchId: number;
+export interface BatchTask extends JournalBatch {
   /** Index into `WorkerSetup.relays`. */
   readonly relay: number;
   /** Indexes into the limiter's table; a message goes when all of them grant. */
@@ -63,6 +67,10 @@ export interface BatchReport {
   readonly transactionTimes: TransactionTimes;
   /** Set when the batch came back because the relay was out of reach. */
   readonly relayFailure: HandshakeFailure | undefined;
+  /** Once this report is settled, nobody needs this thread's journal below `oldestNeeded`. */
+  readonly journal: { readonly writer: number; readonly oldestNeeded: number };
+  /** Set when the batch came back because the journal could not be written: the system's code and words. */
+  readonly journalFailure: { readonly code: string | undefined; readonly text: string } | undefined;
 }
 
 /** A report as it crosses the threads. */

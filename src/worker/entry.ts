@@ -2,19 +2,25 @@
 import { deserialize } from 'node:v8';
 import { workerData } from 'node:worker_threads';
 import { systemClock } from '../base/clock.ts';
+import { messageOf, systemCodeOf } from '../base/error.ts';
 import { invariant } from '../base/invariant.ts';
 import { compileCampaign } from '../compose/compose.ts';
-import type { CampaignPlan } from '../mail/campaign.ts';
+import { JournalWriter } from '../journal/writer.ts';
+import { domainOf } from '../mail/address.ts';
+import type { Campaign, CampaignPlan } from '../mail/campaign.ts';
 import { makeEnvelope } from '../mail/envelope.ts';
 import { packOutcomes } from '../mail/packed_outcomes.ts';
 import { judgeLocally, type Verdict } from '../mail/verdict.ts';
 import { attachLimiter } from '../schedule/limiter.ts';
+import { keysFor } from '../sign/key.ts';
+import { createSigner, type Signer } from '../sign/signer.ts';
 import { Pool } from '../smtp/pool.ts';
 import { BatchRun } from './batch_run.ts';
 import {
   controlSlot,
   gaugeCount,
   gaugeSlot,
+  type BatchReport,
   type BatchTask,
   type PackedReport,
   type WorkerSetup,
@@ -26,7 +32,12 @@ const setup: WorkerSetup = workerData;
 const control = new Int32Array(setup.control);
 const gauges = new Float64Array(setup.gauges);
 const limiter = attachLimiter(setup.limiter);
-const threadIndex = Atomics.add(control, controlSlot.started, 1) % setup.threads;
+const startNumber = Atomics.add(control, controlSlot.started, 1);
+const threadIndex = startNumber % setup.threads;
+/** A thread that takes the place of a dead one has a journal of its own. */
+const journal = new JournalWriter({ ...setup.journal, writer: startNumber });
+/** Set once the journal cannot be written: this thread sends nothing more. */
+let journalFailure: BatchReport['journalFailure'];
 
 interface Lane {
   readonly work: RelayWork;
@@ -35,7 +46,12 @@ interface Lane {
 
 const lanes: Lane[] = setup.relays.map((relay) => {
   const work = new RelayWork(limiter, systemClock, (run) => compiledFor(run));
-  return { work, pool: new Pool(relay, shareOf(relay.maxConnections), work, Math.random) };
+  const pool = new Pool(relay, shareOf(relay.maxConnections), work, Math.random, {
+    noteEnd: ({ run, row }) => journal.noteEnd(run.task, row),
+    commit: () => journal.commit(),
+    failed: (error) => stopForJournal(error),
+  });
+  return { work, pool };
 });
 const compiled = new Map<string, CompiledCampaign>();
 /** Campaigns whose templates stay compiled in a thread. */
@@ -47,12 +63,14 @@ export function runBatch(task: BatchTask): Promise<PackedReport> {
   const lane = lanes[task.relay];
   invariant(lane !== undefined, `a batch for relay number ${task.relay}, which does not exist`);
   return new Promise((resolve) => {
-    const run = new BatchRun(task, (report) =>
+    const run = new BatchRun(task, journal, (report) =>
       resolve({ ...report, outcomes: packOutcomes(report.outcomes) }),
     );
     // A template that does not compile must fail the task here, not a socket's event later.
     compiledFor(run);
-    if (Atomics.load(control, controlSlot.stop) !== 0) return run.giveBack(stopVerdict(), undefined);
+    run.noteJournalFailure(journalFailure);
+    const stopped = Atomics.load(control, controlSlot.stop) !== 0 || journalFailure !== undefined;
+    if (stopped) return run.giveBack(stopVerdict(), undefined);
     lane.work.add(run);
     lane.pool.wake();
   });
@@ -62,7 +80,17 @@ export function runBatch(task: BatchTask): Promise<PackedReport> {
 export async function closeSessions(): Promise<void> {
   clearInterval(ticker);
   await Promise.all(lanes.map((lane) => lane.pool.close()));
+  journal.close();
   writeGauges();
+}
+
+/** What is not written down is not sent: everything that nobody has taken goes back. */
+function stopForJournal(error: unknown): void {
+  journalFailure ??= { code: systemCodeOf(error), text: messageOf(error) };
+  for (const { work } of lanes) {
+    work.noteJournalFailure(journalFailure);
+    work.giveBack(judgeLocally('stopped', `the journal cannot be written: ${journalFailure.text}`));
+  }
 }
 
 /** maxConnections is for the relay, over all threads: each has a fixed share of it. */
@@ -75,11 +103,21 @@ function compiledFor(run: BatchRun): CompiledCampaign {
   const known = compiled.get(run.task.planKey);
   if (known !== undefined) return known;
   const plan: CampaignPlan = deserialize(Buffer.from(run.task.plan));
-  const fresh = { envelope: makeEnvelope(plan.campaign), composer: compileCampaign(plan) };
+  const { campaign } = plan;
+  const fresh = {
+    envelope: makeEnvelope(campaign),
+    composer: compileCampaign(plan),
+    signer: signerFor(campaign),
+  };
   compiled.set(run.task.planKey, fresh);
   const [oldest] = compiled.keys();
   if (compiled.size > compiledKept && oldest !== undefined) compiled.delete(oldest);
   return fresh;
+}
+
+function signerFor({ from }: Campaign): Signer | undefined {
+  const keys = keysFor(setup.dkim, domainOf(from.address));
+  return keys.length === 0 ? undefined : createSigner(keys);
 }
 
 const ticker = setInterval(() => {

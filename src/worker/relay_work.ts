@@ -5,11 +5,13 @@ import { carriesUtf8, findLack, formatMail, formatRcpt, type Envelope, type Lack
 import type { Recipient } from '../mail/recipient.ts';
 import { judgeLocally, type Verdict } from '../mail/verdict.ts';
 import type { Limiter } from '../schedule/limiter.ts';
+import type { Signer } from '../sign/signer.ts';
 import type { Settled, Transaction } from '../smtp/dialogue.ts';
 import type { Extensions } from '../smtp/extensions.ts';
 import type { HandshakeFailure } from '../smtp/handshake.ts';
 import type { Wait, Work } from '../smtp/pool.ts';
 import type { BatchRun } from './batch_run.ts';
+import type { BatchReport } from './contract.ts';
 
 /** A transaction that knows where it came from. */
 export interface RowTransaction extends Transaction {
@@ -23,6 +25,8 @@ export interface RowTransaction extends Transaction {
 export interface CompiledCampaign {
   readonly envelope: Envelope;
   readonly composer: Composer;
+  /** Undefined where no key signs for the From domain. */
+  readonly signer: Signer | undefined;
 }
 
 export class RelayWork implements Work<RowTransaction> {
@@ -79,6 +83,11 @@ export class RelayWork implements Work<RowTransaction> {
     this.giveBack(failure.verdict, failure);
   }
 
+  /** For the reports of all runs that are not finished, those in flight among them. */
+  noteJournalFailure(failure: BatchReport['journalFailure']): void {
+    for (const run of this.#runs) run.noteJournalFailure(failure);
+  }
+
   /** Returns everything that nobody has taken. */
   giveBack(verdict: Verdict, failure?: HandshakeFailure): void {
     const runs = this.#runs;
@@ -88,15 +97,17 @@ export class RelayWork implements Work<RowTransaction> {
 
   /** The transaction for a recipient, or undefined where it ended before the relay saw it. */
   #begin(run: BatchRun, recipient: Recipient, extensions: Extensions): RowTransaction | undefined {
-    const { envelope, composer } = this.#compiled(run);
+    const { envelope, composer, signer } = this.#compiled(run);
     const lack = findLack(envelope, extensions);
     if (lack !== undefined) return this.#refuse(run, recipient, judgeLocally('lacking', lacks[lack]));
-    const composed = composer.compose(recipient, this.#clock.now());
+    const at = this.#clock.now();
+    const composed = composer.compose(recipient, at);
     if (composed.kind === 'invalid') {
       run.settle(recipient.row, 'invalid', judgeLocally('unmakeable', composed.reason));
       return undefined;
     }
-    const { message: content, isUtf8 } = composed;
+    const { message, isUtf8 } = composed;
+    const content = signer === undefined ? message : signer.sign(message, at) + message;
     const flaw = findFlaw(content.length, isUtf8, extensions);
     if (flaw !== undefined) {
       run.settle(recipient.row, 'rejected', flaw);

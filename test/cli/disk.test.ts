@@ -45,13 +45,10 @@ test('a full disk ends with 74 and says so; on space the same command goes on, a
   assert.match(full.stderr, /no space|full/i);
   assert.match(full.stderr, /\n {2}\S/, 'what to do');
   execFileSync('mount', ['-o', 'remount,size=64m', state]);
-  const sentBefore = sandbox.messages().length;
   const resumed = summaryIn(await folder.run(args));
   assert.deepEqual([resumed.end, resumed.rows, resumed.accepted], ['finished', rows, rows]);
   const recipients = sandbox.messages().flatMap((message) => message.recipients);
   assert.equal(new Set(recipients).size, rows);
-  assert.ok(
-    recipients.length - rows <= Math.min(500, sentBefore),
-    `${recipients.length - rows} were sent twice`,
-  );
+  // What is not written down is not sent, and what was answered is in the journal: at most one for each session is in doubt.
+  assert.ok(recipients.length - rows <= 5, `${recipients.length - rows} were sent twice`);
 });

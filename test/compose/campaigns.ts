@@ -23,6 +23,13 @@ export function planOf(columns: readonly string[], campaign: Partial<Campaign>):
   return { id: 1, columns, campaign: { ...base, ...campaign } };
 }
 
+/** Header fields of a campaign, in order. */
+export function headersOf(
+  ...fields: readonly (readonly [name: string, value: string])[]
+): Campaign['headers'] {
+  return fields.map(([name, value]) => [name, templateOf(value)]);
+}
+
 export function recipientOf(cells: readonly Cell[], address = 'ann@example.net'): Recipient {
   return { row: 7, line: 8, address, cells };
 }

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
-import { Dispatcher, type BatchRunner } from '../../src/dispatch/dispatcher.ts';
+import { Dispatcher, type BatchRunner, type DispatchJournals } from '../../src/dispatch/dispatcher.ts';
 import type { Ledger } from '../../src/ledger/ledger.ts';
 import { openLedger } from '../../src/ledger/open_ledger.ts';
 import { packRecipients, unpackRecipients } from '../../src/mail/batch.ts';
@@ -14,7 +14,13 @@ import { emptyTransactionTimes } from '../../src/mail/transaction_times.ts';
 import type { BatchReport, BatchTask } from '../../src/worker/contract.ts';
 
 /** A real ledger with `rows` recipients in batches of `size`, and a dispatcher over threads that the test plays. */
-async function open(context: TestContext, rows: number, size: number, runner: BatchRunner) {
+async function open(
+  context: TestContext,
+  rows: number,
+  size: number,
+  runner: BatchRunner,
+  journals: DispatchJournals = { read: () => new Map(), trim: () => {} },
+) {
   const directory = mkdtempSync(join(tmpdir(), 'posthaste-test-'));
   const ledger = await openLedger({ directory });
   context.after(async () => {
@@ -44,6 +50,7 @@ async function open(context: TestContext, rows: number, size: number, runner: Ba
     },
     ledger,
     runner,
+    journals,
   );
   dispatcher.notifyListComplete();
   return { ledger, dispatcher, events, tally: async () => (await read(ledger)).tally };
@@ -106,6 +113,8 @@ function reportOf(
     outcomes,
     transactionTimes: emptyTransactionTimes(),
     relayFailure: undefined,
+    journal: { writer: 0, oldestNeeded: 0 },
+    journalFailure: undefined,
   };
 }
 
@@ -204,6 +213,62 @@ test('a thread that dies gives its batch back; three in a row end the run with o
   await assert.rejects(dispatcher.run(), { code: 'ERR_THREAD_CRASHED', exitCode: 70 });
   assert.equal(calls, 3);
   assert.equal((await ledger.pending((await read(ledger)).id)).recipients, 6);
+});
+
+test('of a thread that dies, what its journal knows is settled, and only the rest is sent', async (context) => {
+  const sent: string[] = [];
+  let batchId = 0;
+  const runner: BatchRunner = {
+    capacity: 1,
+    run: (task) => {
+      if (batchId === 0) {
+        ({ batchId } = task);
+        return Promise.reject(new Error('death'));
+      }
+      sent.push(
+        unpackRecipients(task.payload)
+          .map(({ row }) => `${task.attempt}:${row}`)
+          .join(' '),
+      );
+      return Promise.resolve(reportOf(task, () => 'accepted'));
+    },
+  };
+  const accepted = { row: 1, kind: 'accepted', at: 1, verdict: verdictOf('accepted') } as const;
+  const { dispatcher, tally } = await open(context, 4, 4, runner, {
+    read: () =>
+      new Map([
+        [
+          batchId,
+          {
+            batchId,
+            campaignId: 1,
+            attempt: 1,
+            isDamaged: false,
+            outcomes: new Map([[1, accepted]]),
+            ended: new Set([1, 2]),
+          },
+        ],
+      ]),
+    trim: () => {},
+  });
+  assert.deepEqual(await dispatcher.run(), { kind: 'finished' });
+  // Row 2 may have been sent: it is charged an attempt, and tried again with inDoubt: resend.
+  assert.deepEqual(sent.toSorted(), ['1:3 1:4', '2:2']);
+  assert.equal((await tally()).accepted, 4);
+});
+
+test('a journal that cannot be written ends the run with the error of the disk; nobody is lost', async (context) => {
+  const runner: BatchRunner = {
+    capacity: 1,
+    run: (task) =>
+      Promise.resolve({
+        ...reportOf(task, () => 'unsent', 'us'),
+        journalFailure: { code: 'ENOSPC', text: 'no space left on device' },
+      }),
+  };
+  const { dispatcher, ledger } = await open(context, 4, 4, runner);
+  await assert.rejects(dispatcher.run(), { code: 'ERR_STATE_FULL', exitCode: 74 });
+  assert.equal((await ledger.pending((await read(ledger)).id)).recipients, 4);
 });
 
 test('told to stop, it claims nothing more and waits for what is in hand', async (context) => {

@@ -17,7 +17,14 @@ function report(verdicts: readonly Verdict[], permanent?: boolean): BatchReport 
       ? undefined
       : ({ kind: 'failed', verdict: refused, permanent, hint: '' } as const);
   const outcomes = verdicts.map((verdict, index) => ({ row: index + 1, kind: verdict.kind, at: 0, verdict }));
-  return { batchId: 1, outcomes, transactionTimes: emptyTransactionTimes(), relayFailure };
+  return {
+    batchId: 1,
+    outcomes,
+    transactionTimes: emptyTransactionTimes(),
+    relayFailure,
+    journal: { writer: 0, oldestNeeded: 0 },
+    journalFailure: undefined,
+  };
 }
 
 test('a relay that takes messages is left alone by nobody', () => {
@@ -64,4 +71,12 @@ test('a relay that never answered is given up after three failures, one that did
 
 test('a failure that is permanent gives the relay up at once', () => {
   assert.notEqual(new RelayHealth().note(report([refused], true), 0).giveUp, undefined);
+});
+
+test('a relay that takes messages and refuses sessions in between is not given up', () => {
+  const health = new RelayHealth();
+  for (let count = 0; count < 10; count += 1) {
+    const { giveUp } = health.note(report([accepted, refused], false), count * 3_600_000);
+    assert.equal(giveUp, undefined);
+  }
 });

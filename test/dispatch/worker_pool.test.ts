@@ -1,4 +1,7 @@
 import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { serialize } from 'node:v8';
 import { test, type TestContext } from 'node:test';
 import { openWorkerPool, type WorkerPool } from '../../src/dispatch/worker_pool.ts';
@@ -30,7 +33,8 @@ function taskOf(batchId: number, rows: number): BatchTask {
   const bytes = serialize(plan);
   const memory = new SharedArrayBuffer(bytes.byteLength);
   new Uint8Array(memory).set(bytes);
-  return { batchId, relay: 0, limits: [], planKey: '1:2', plan: memory, payload: packRecipients(recipients) };
+  const payload = packRecipients(recipients);
+  return { batchId, campaignId: 1, attempt: 1, relay: 0, limits: [], planKey: '1:2', plan: memory, payload };
 }
 
 async function open(context: TestContext, threads: number): Promise<{ sandbox: Sandbox; pool: WorkerPool }> {
@@ -50,10 +54,13 @@ async function open(context: TestContext, threads: number): Promise<{ sandbox: S
     commandTimeoutMs: 5000,
     endOfDataTimeoutMs: 5000,
   } as const;
-  const pool = openWorkerPool({ relays: [relay], threads, limiter: createLimiter([]) });
+  const directory = mkdtempSync(join(tmpdir(), 'posthaste-test-'));
+  const journal = { directory, run: 'test', durability: 'process' } as const;
+  const pool = openWorkerPool({ relays: [relay], dkim: [], threads, limiter: createLimiter([]), journal });
   context.after(async () => {
     await pool.close();
     await sandbox.close();
+    rmSync(directory, { recursive: true });
   });
   return { sandbox, pool };
 }

@@ -1,4 +1,4 @@
-// A policy service for Postfix that puts each recipient off once, as greylisting does (RFC 6647 §2).
+// A policy service for Postfix and Exim that puts each recipient off once, as greylisting does (RFC 6647 §2).
 import { once } from 'node:events';
 import { createServer, type Socket } from 'node:net';
 

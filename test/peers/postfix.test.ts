@@ -16,18 +16,18 @@ import {
   writeConfig,
 } from './mailing.ts';
 import { startPostfix, type Postfix } from './postfix.ts';
-import { account, greyPrefix, unknownPrefix } from './postfix_files.ts';
+import { account, greyPrefix, unknownPrefix } from './policy.ts';
 import {
   assertAllAccepted,
+  assertEachAttempted,
   assertError,
   assertPersonalised,
   assertSecretFree,
   readResults,
 } from './proof.ts';
-import { skipUnlessInstalled, skipUnlessRoot } from './required.ts';
+import { skipUnlessReady } from './required.ts';
 
-const programs = ['postfix', 'saslpasswd2', 'openssl', 'bash', 'gzip'];
-const skip = programs.map((program) => skipUnlessInstalled(program)).find(Boolean) ?? skipUnlessRoot();
+const skip = skipUnlessReady(['postfix', 'saslpasswd2', 'openssl', 'bash', 'gzip']);
 
 describe('with a real Postfix', { skip, timeout: 240_000 }, () => {
   let started: Postfix | undefined;
@@ -134,7 +134,7 @@ describe('with a real Postfix', { skip, timeout: 240_000 }, () => {
     assert.doesNotMatch(log().slice(logged), /sasl_method|authentication failed|auth=|mail=/);
     assert.deepEqual(await arrivals('untrusted.test'), []);
 
-    folder.write('postfix.yaml', writeConfig({ port, ca }));
+    folder.write('relay.yaml', writeConfig({ port, ca }));
     assertAllAccepted(await folder.run(args, { env: environment }), 5);
     await assertPersonalised(await arrivals('untrusted.test'), 5);
   });
@@ -238,7 +238,3 @@ describe('with a real Postfix', { skip, timeout: 240_000 }, () => {
     await assertPersonalised(await arrivals('errors.test'), 6);
   });
 });
-
-function assertEachAttempted(results: ReturnType<typeof readResults>, attempts: number): void {
-  for (const [email, row] of results) assert.deepEqual([email, row['attempts']], [email, attempts]);
-}

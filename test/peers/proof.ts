@@ -6,16 +6,31 @@ import PostalMime from 'postal-mime';
 import type { KeptMessage } from '../../src/sandbox/kept_message.ts';
 import { summaryIn, type Ended, type Folder } from '../cli/posthaste.ts';
 import { codeOf, firstNameOf } from './mailing.ts';
-import { account } from './postfix_files.ts';
+import { account } from './policy.ts';
 
-/** Each of `count` recipients has one message, which says their name and code, came over TLS and from our account. */
-export async function assertPersonalised(messages: readonly KeptMessage[], count: number): Promise<void> {
-  const recipients = messages.flatMap((message) => message.recipients);
-  assert.deepEqual([messages.length, recipients.length, new Set(recipients).size], [count, count, count]);
-  for (const message of messages) await assertIsForItsRecipient(message);
+/** What Postfix writes into a Received field of what came over TLS and from our account. */
+const receivedByPostfix = /using TLSv1\.[23]\b.*\(Authenticated sender: mailer@peer\.test\).*with ESMTPSA\b/s;
+
+/**
+ * Each of `count` recipients has one message, which says their name and code. `received`: what the peer says in its
+ * Received field of how it came.
+ */
+export async function assertPersonalised(
+  messages: readonly KeptMessage[],
+  count: number,
+  received = receivedByPostfix,
+): Promise<void> {
+  assertOncePerRecipient(messages, count);
+  for (const message of messages) await assertIsForItsRecipient(message, received);
 }
 
-async function assertIsForItsRecipient(message: KeptMessage): Promise<void> {
+/** Each of `count` recipients has one message. */
+export function assertOncePerRecipient(messages: readonly KeptMessage[], count: number): void {
+  const recipients = messages.flatMap((message) => message.recipients);
+  assert.deepEqual([messages.length, recipients.length, new Set(recipients).size], [count, count, count]);
+}
+
+async function assertIsForItsRecipient(message: KeptMessage, received: RegExp): Promise<void> {
   const recipient = message.recipients[0] ?? '';
   const name = firstNameOf(recipient);
   const code = codeOf(recipient);
@@ -26,15 +41,28 @@ async function assertIsForItsRecipient(message: KeptMessage): Promise<void> {
   assert.equal(parsed.text?.trim(), `Dear ${name}, your code is ${code}.`);
   const escaped = name.replace('&', '&amp;');
   assert.equal(parsed.html?.trim(), `<p>Dear ${escaped}, your code is <b>${code}</b>.</p>`);
-  const received = parsed.headers.find((header) => header.key === 'received')?.value ?? '';
-  assert.match(received, /using TLSv1\.[23]\b.*\(Authenticated sender: mailer@peer\.test\).*with ESMTPSA\b/s);
+  // The topmost is the last one's.
+  assert.match(parsed.headers.find((header) => header.key === 'received')?.value ?? '', received);
 }
 
 /** The run came to its end and all rows were accepted. */
 export function assertAllAccepted(ended: Ended, rows: number): void {
+  assertCounts(ended, rows, 0);
+}
+
+/** Who was accepted, who rejected; nobody has another fate. */
+export function assertCounts(ended: Ended, accepted: number, rejected: number): void {
   assert.equal(ended.code, 0, ended.stderr);
   const summary = summaryIn(ended);
-  assert.deepEqual([summary.end, summary.rows, summary.accepted], ['finished', rows, rows]);
+  assert.deepEqual(
+    [summary.end, summary.rows, summary.accepted, summary.rejected],
+    ['finished', accepted + rejected, accepted, rejected],
+  );
+}
+
+/** Each row has its fate by so many attempts. */
+export function assertEachAttempted(results: ReturnType<typeof readResults>, attempts: number): void {
+  for (const [email, row] of results) assert.deepEqual([email, row['attempts']], [email, attempts]);
 }
 
 export interface ExpectedError {

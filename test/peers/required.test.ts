@@ -1,7 +1,7 @@
 // A test that lacks its program is skipped at home and fails in CI.
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, test } from 'node:test';
-import { skipUnlessInstalled } from './required.ts';
+import { skipUnlessInstalled, skipUnlessReady } from './required.ts';
 
 const missing = 'no-program-has-this-name';
 const before = process.env['CI'];
@@ -18,6 +18,10 @@ test('a program that is installed is no reason to skip', () => {
 
 test('a program that is missing is a reason to skip, which names it', () => {
   assert.equal(skipUnlessInstalled(missing), `${missing} is not installed`);
+});
+
+test('a server that lacks one of its programs is skipped, root or not', () => {
+  assert.equal(skipUnlessReady(['sh', missing]), `${missing} is not installed`);
 });
 
 test('in CI a program that is missing is an error', () => {

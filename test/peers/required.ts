@@ -4,17 +4,21 @@ import { delimiter, join } from 'node:path';
 
 /** Debian keeps servers where the PATH of a plain user does not look. */
 const systemFolders = ['/usr/sbin', '/sbin'];
+/** Where .ci/run unpacks the servers that cannot be installed beside Postfix. */
+const unpackedFolders = ['/var/cache/posthaste-peers/usr/sbin'];
 
 /**
  * For `test(name, { skip })`: false where the program is installed, else the reason for skipping. Throws instead of
  * giving a reason where CI is set, for a skipped test looks like a passed one.
  */
 export function skipUnlessInstalled(program: string): string | false {
-  return isInstalled(program) ? false : giveReason(`${program} is not installed`);
+  return findProgram(program) === undefined ? giveReason(`${program} is not installed`) : false;
 }
 
-/** As `skipUnlessInstalled`: false for root. */
-export function skipUnlessRoot(): string | false {
+/** As `skipUnlessInstalled`, for a server: it needs root, and these programs. */
+export function skipUnlessReady(programs: readonly string[]): string | false {
+  const missing = programs.map((program) => skipUnlessInstalled(program)).find((reason) => reason !== false);
+  if (missing !== undefined) return missing;
   return process.getuid?.() === 0 ? false : giveReason('only root may run it');
 }
 
@@ -24,9 +28,18 @@ function giveReason(reason: string): string {
   return reason;
 }
 
-function isInstalled(program: string): boolean {
-  const folders = [...(process.env['PATH'] ?? '').split(delimiter), ...systemFolders];
-  return folders.some((folder) => folder !== '' && isExecutable(join(folder, program)));
+/** Its path; undefined where it is not installed. */
+export function findProgram(program: string): string | undefined {
+  const folders = [...(process.env['PATH'] ?? '').split(delimiter), ...systemFolders, ...unpackedFolders];
+  return folders
+    .filter((folder) => folder !== '')
+    .map((folder) => join(folder, program))
+    .find((path) => isExecutable(path));
+}
+
+/** The environment of a program that is looked for where Debian keeps servers. */
+export function systemPath(): NodeJS.ProcessEnv {
+  return { PATH: [...systemFolders, process.env['PATH'] ?? '/usr/bin:/bin'].join(delimiter) };
 }
 
 function isExecutable(path: string): boolean {

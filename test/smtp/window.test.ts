@@ -73,7 +73,13 @@ async function countTogether(context: TestContext, messages: number): Promise<nu
     server.close();
   });
   const timeouts = { commandTimeoutMs: 5000, endOfDataTimeoutMs: 5000, idleTimeoutMs: 5000 };
-  const options = { mode: 'deep', maxMessages: messages, inFlight: 256, ...timeouts } as const;
+  const options = {
+    mode: 'deep',
+    maxMessages: messages,
+    inFlight: 256,
+    refusalsInDeep: Infinity,
+    ...timeouts,
+  } as const;
   const transaction = {
     mail: 'MAIL FROM:<a@b.example>\r\n',
     rcpt: 'RCPT TO:<c@d.example>\r\n',

@@ -1,0 +1,73 @@
+// posthaste audit: the proof that every row of a campaign has one fate, or waits for it in one place.
+import { existsSync } from 'node:fs';
+import type { Command } from 'commander';
+import { ExitCode } from '../base/error.ts';
+import { loadCampaign } from '../config/load_campaign.ts';
+import { loadConfig } from '../config/load_config.ts';
+import { auditCampaign, type AuditReport } from '../daemon/audit.ts';
+import { fates } from '../mail/outcome.ts';
+import type { SetExitCode } from './command_line.ts';
+import { count } from './print.ts';
+import { configPlaces } from './send.ts';
+
+interface AuditOptions {
+  readonly config?: string;
+  readonly state?: string;
+  readonly json?: boolean;
+}
+
+export function addAudit(program: Command, setExitCode: SetExitCode): void {
+  program
+    .command('audit')
+    .description(
+      'prove that the rows of a campaign add up: exit code 0 finished, 75 not yet finished, 70 they do not',
+    )
+    .argument('<campaign>', 'the name of a campaign, or its file')
+    .option('--config <file>', `the configuration file (else ${configPlaces.join(' or ')})`)
+    .option('--state <dir>', 'where the ledger is kept')
+    .option('--json', 'one object on stdout')
+    .action(async (campaign: string, options: AuditOptions) => setExitCode(await audit(campaign, options)));
+}
+
+async function audit(campaign: string, options: AuditOptions): Promise<ExitCode> {
+  const { config: configPath = configPlaces.find(existsSync), state } = options;
+  const { stateDir } = loadConfig(configPath, process.env, { state });
+  const name = existsSync(campaign) ? loadCampaign(campaign).campaign.name : campaign;
+  const report = await auditCampaign(stateDir, name);
+  process.stdout.write(
+    options.json === true ? `${JSON.stringify({ type: 'audit', ...report })}\n` : describe(report),
+  );
+  if (report.differences.length > 0) return ExitCode.software;
+  return report.finished ? ExitCode.ok : ExitCode.tempFail;
+}
+
+function describe({
+  campaign,
+  rows,
+  tally,
+  pendingRecipients,
+  unsettled,
+  inDoubt,
+  differences,
+}: AuditReport): string {
+  const found = fates.filter((fate) => tally[fate] > 0).map((fate) => line(fate, tally[fate]));
+  const pending = pendingRecipients === 0 ? '' : line('pending', pendingRecipients);
+  const known =
+    unsettled + inDoubt === 0
+      ? ''
+      : `  of the pending ${count(unsettled)} are answered by the journal and ${count(inDoubt)} in doubt; the next run settles them\n`;
+  const verdict =
+    differences.length === 0
+      ? 'it adds up: each row is in one place\n'
+      : differences
+          .map(
+            (one) =>
+              `DIFFERENCE  ${one.subject}: ${count(one.expected)} expected, ${count(one.found)} found\n`,
+          )
+          .join('');
+  return `${campaign}: recounted row by row\n${found.join('')}${pending}${line('rows', rows)}${known}${verdict}`;
+}
+
+function line(what: string, rows: number): string {
+  return `  ${what.padEnd(12)}${count(rows).padStart(14)}\n`;
+}

@@ -1,0 +1,24 @@
+// The rows of a campaign with their fates, out of a ledger that nobody else has open.
+import type { ResultRow } from '../ledger/ledger.ts';
+import { openLedger } from '../ledger/open_ledger.ts';
+import { unknownCampaign } from './audit.ts';
+
+export interface OpenResults {
+  readonly columns: readonly string[];
+  /** Every stored row in row order. */
+  readonly pages: AsyncIterable<readonly ResultRow[]>;
+  readonly close: () => Promise<void>;
+}
+
+/** Throws ERR_CAMPAIGN_UNKNOWN (66), and what `openLedger` throws. */
+export async function openResults(stateDir: string, name: string): Promise<OpenResults> {
+  const ledger = await openLedger({ directory: stateDir });
+  try {
+    const record = await ledger.findCampaign(name);
+    if (record === undefined) throw await unknownCampaign(ledger, stateDir, name);
+    return { columns: record.columns, pages: ledger.readResults(record.id), close: () => ledger.close() };
+  } catch (error) {
+    await ledger.close();
+    throw error;
+  }
+}
