@@ -1,5 +1,7 @@
-// How long composing takes: our compiled campaign against nodemailer's MailComposer, on the same messages.
+// How long composing takes: our compiled campaign against nodemailer's MailComposer, and a large one against hashing and writing it.
 import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import { openSync, writeSync } from 'node:fs';
 import MailComposer from 'nodemailer/lib/mail-composer';
 import PostalMime from 'postal-mime';
 import { compileCampaign, type Composer } from '../src/compose/compose.ts';
@@ -161,3 +163,50 @@ process.stdout.write(`posthaste           ${ours.text} (to bytes, templates incl
 process.stdout.write(`  columns by Liquid ${liquid.text} (the same without the short cut for columns)\n`);
 process.stdout.write(`nodemailer          ${theirs.text} (to bytes, rendered before)\n`);
 process.stdout.write(`ratio of medians    ${(theirs.medianUs / ours.medianUs).toFixed(1)}\n`);
+
+/** Targets: twenty times nodemailer, 15 µs, and for 100 KB no more than half again what hashing and writing them costs. */
+function judge(isMet: boolean): string {
+  return isMet ? 'met' : 'MISSED';
+}
+
+const nowhere = openSync('/dev/null', 'w');
+const largePerRound = 200;
+const largeComposer = compileCampaign({ ...plan, campaign: enlarge(plan.campaign) });
+
+/** The same letter with 100 KB of HTML. */
+function enlarge(campaign: Campaign): Campaign {
+  const { html } = campaign;
+  invariant(html !== undefined, 'the campaign has HTML');
+  const rows = `<tr><td style="padding: 4px">${sentence}</td></tr>\n`;
+  const table = `<table>\n${rows.repeat(Math.ceil(98_000 / rows.length))}</table>`;
+  return { ...campaign, html: source(html.source.replace('</body>', `${table}</body>`)) };
+}
+
+function timeLarge(work: (recipient: Recipient) => void): number {
+  const startedAt = performance.now();
+  for (const recipient of recipients.slice(0, largePerRound)) work(recipient);
+  return ((performance.now() - startedAt) * 1000) / largePerRound;
+}
+
+const ready = composeBytes(largeComposer, sample);
+const composeUs: number[] = [];
+const hashAndWriteUs: number[] = [];
+for (let round = -3; round < rounds; round++) {
+  const composed = timeLarge((recipient) => void composeBytes(largeComposer, recipient));
+  const hashed = timeLarge(() => {
+    createHash('sha256').update(ready).digest();
+    writeSync(nowhere, ready);
+  });
+  if (round < 0) continue;
+  composeUs.push(composed);
+  hashAndWriteUs.push(hashed);
+}
+const large = summarise(composeUs);
+const hashAndWrite = summarise(hashAndWriteUs);
+const share = large.medianUs / hashAndWrite.medianUs;
+process.stdout.write(`posthaste, ${ready.length} bytes: ${large.text}\n`);
+process.stdout.write(`hash and write of them: ${hashAndWrite.text}\n`);
+process.stdout.write(
+  `ratio to nodemailer ${(theirs.medianUs / ours.medianUs).toFixed(1)} (target: at least 20, ${judge(theirs.medianUs >= 20 * ours.medianUs)}); ` +
+    `${ours.medianUs.toFixed(1)} µs (at most 15, ${judge(ours.medianUs <= 15)}); large ${share.toFixed(2)} of hash and write (at most 1.5, ${judge(share <= 1.5)})\n`,
+);
