@@ -35,7 +35,7 @@ export const smuggledTransaction =
   'From: Boss <boss@mail.example.com>\r\nSubject: smuggled\r\n\r\nsmuggled\r\n.\r\n';
 
 /** Places in which a value of the list stands; all but `line` in the middle of a line. */
-const places = ['subject', 'text', 'line', 'filtered', 'html', 'attribute', 'raw'] as const;
+const places = ['subject', 'text', 'line', 'filtered', 'html', 'attribute', 'raw', 'name', 'header'] as const;
 type Place = (typeof places)[number];
 
 interface Row {
@@ -49,6 +49,9 @@ const campaign = {
   subject: 'On {{ subject }} again',
   text: 'Dear {{ text }} all,\n{{ line }}\nand {{ filtered | upcase }}\n',
   html: '<p title="a {{ attribute }} b">Dear {{ html }} all</p>\n{{ raw | raw }}\n',
+  to: 'Reader {{ name }}',
+  headers: { 'X-Order': 'No. {{ header }}' },
+  trusted: ['raw'],
   list: { address: 'email' },
   retry: { first: '1s', factor: 1, jitter: 0, giveUpAfter: '1m' },
 };
@@ -75,6 +78,8 @@ const plainValues: Row['values'] = {
   html: 'five',
   attribute: 'six',
   raw: 'seven',
+  name: 'eight',
+  header: 'nine',
 };
 
 /** Rows of which messages can be made. */
@@ -132,7 +137,10 @@ export async function assertNotSmuggled(
 }
 
 async function assertSays(data: Buffer, values: Row['values']): Promise<void> {
-  const { subject, text, html } = await PostalMime.parse(data);
+  const { subject, text, html, to, headers } = await PostalMime.parse(data);
+  assert.equal(to?.[0]?.name, `Reader ${inOneLine(values.name)}`);
+  const order = headers.find(({ key }) => key === 'x-order')?.value;
+  assert.equal(order, `No. ${inOneLine(values.header)}`);
   assert.equal(subject, `On ${inOneLine(values.subject)} again`);
   const filtered = values.filtered.toUpperCase();
   assert.equal(inLines(text), inLines(`Dear ${values.text} all,\n${values.line}\nand ${filtered}\n`));
