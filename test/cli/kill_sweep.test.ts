@@ -22,10 +22,19 @@ interface Swept {
   readonly reported: ReadonlySet<number>;
 }
 
-async function sweep(context: TestContext, relay: string, campaign: string): Promise<Swept> {
+async function sweep(
+  context: TestContext,
+  relay: string,
+  campaign: string,
+  config = 'log: { level: info }\n',
+): Promise<Swept> {
   const sandbox = await startSandbox({ keep: 'envelopes', latencyMs: 2 });
   context.after(() => sandbox.close());
-  const folder = new Folder(context, { 'campaign.yaml': campaign, 'list.csv': makeList(rows) });
+  const folder = new Folder(context, {
+    'campaign.yaml': campaign,
+    'list.csv': makeList(rows),
+    'posthaste.yaml': config,
+  });
   const url = `smtp://127.0.0.1:${sandbox.port}?maxConnections=10&maxMessages=1000&${relay}`;
   const args = ['send', 'campaign.yaml', 'list.csv', '--relay', url, '--state', 'state', '--json'];
   const random = seededRandom(seed);
@@ -97,6 +106,13 @@ for (const [name, relay] of [
     );
   });
 }
+
+test('durability: power, which syncs before each group of ends, keeps the same promise', async (context) => {
+  const swept = await sweep(context, 'pipelining=standard', campaignYaml, 'durability: power\n');
+  assertNobodyLost(swept);
+  const unreported = sentTwice(swept).filter((row) => !swept.reported.has(row));
+  assert.deepEqual(unreported, [], `seed ${seed}`);
+});
 
 test('with inDoubt: hold nobody gets it twice, and who is held is in the results', async (context) => {
   const swept = await sweep(context, 'pipelining=deep', `${campaignYaml}inDoubt: hold\n`);

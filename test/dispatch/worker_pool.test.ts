@@ -103,6 +103,19 @@ test('a batch that is under way when the order to stop comes gives back what was
   assert.ok(unsent.length > 0 && unsent.every((one) => one.verdict.scope === 'us'));
 });
 
+test('campaigns share the sessions of a relay', async (context) => {
+  const { sandbox, pool } = await open(context, 1);
+  const other = { ...plan, id: 2, campaign: { ...plan.campaign, name: 'other' } };
+  const bytes = serialize(other);
+  const memory = new SharedArrayBuffer(bytes.byteLength);
+  new Uint8Array(memory).set(bytes);
+  await pool.run(taskOf(1, 50));
+  const { connections } = sandbox.stats();
+  await pool.run({ ...taskOf(2, 50), campaignId: 2, planKey: '2:2', plan: memory });
+  assert.equal(sandbox.stats().taken, 100);
+  assert.equal(sandbox.stats().connections, connections);
+});
+
 test('a plan that does not compile fails its task and not the thread', async (context) => {
   const { pool } = await open(context, 1);
   const broken = {
