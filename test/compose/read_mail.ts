@@ -35,25 +35,28 @@ export type Reader = (messages: readonly Buffer[]) => Promise<readonly ReadMail[
 export const readers: Readonly<Record<'postal-mime' | 'mailparser' | 'Python', Reader>> = {
   'postal-mime': (messages) => readEach(messages, readWithPostalMime),
   mailparser: (messages) => readEach(messages, readWithMailparser),
-  Python: (messages) =>
-    Promise.resolve(
-      readWithPython(messages).map((mail) => ({
-        ...mail,
-        names: mail.names.toSorted(),
-        text: normaliseEnd(mail.text),
-        html: normaliseEnd(mail.html),
-        // Where the line is folded behind the colon, it keeps the blank.
-        fields: Object.fromEntries(Object.entries(mail.fields).map(([key, value]) => [key, value.trim()])),
-        mailboxes: Object.fromEntries(
-          // Python makes one blank of many, and of the fold between encoded-words another (RFC 2047 §6.2 wants none).
-          Object.entries(mail.mailboxes).map(([field, boxes]) => [
-            field,
-            boxes.map(([name, address]) => [withoutBlanks(name), address] as const),
-          ]),
-        ),
-      })),
-    ),
+  Python: (messages) => Promise.resolve(readWithPython(messages).map(settlePython)),
 };
+
+function settlePython(mail: ReadMail): ReadMail {
+  const { structure, attachments } = mail;
+  return {
+    structure,
+    attachments,
+    names: mail.names.toSorted(),
+    text: normaliseEnd(mail.text),
+    html: normaliseEnd(mail.html),
+    // Where the line is folded behind the colon, it keeps the blank.
+    fields: Object.fromEntries(Object.entries(mail.fields).map(([key, value]) => [key, value.trim()])),
+    mailboxes: Object.fromEntries(
+      // Python makes one blank of many, and of the fold between encoded-words another (RFC 2047 §6.2 wants none).
+      Object.entries(mail.mailboxes).map(([field, boxes]) => [
+        field,
+        boxes.map(([name, address]) => [withoutBlanks(name), address] as const),
+      ]),
+    ),
+  };
+}
 
 export function withoutBlanks(name: string): string {
   return name.replace(/\s/gu, '');
@@ -91,7 +94,7 @@ export async function readWithPostalMime(message: Buffer): Promise<ReadMail> {
       type: one.mimeType,
       disposition: one.disposition ?? '',
       cid: one.contentId ?? '',
-      base64: String(one.content),
+      base64: typeof one.content === 'string' ? one.content : '',
     })),
   };
 }
