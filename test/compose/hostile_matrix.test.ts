@@ -181,7 +181,6 @@ const skip = skipUnlessInstalled('python3');
 const marks = [
   ['e\u0301\u0323', 'x'],
   ['👩‍👩‍👧‍👦', 'word '],
-  ['日本', 'ü'],
   ['.', 'x'],
 ] as const;
 

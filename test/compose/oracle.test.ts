@@ -138,7 +138,7 @@ test('three parsers read the same of our message as of nodemailer’s', { skip }
       for (const read of [readWithPostalMime, readWithMailparser])
         assertSame(await read(pair.ours), await read(theirs), pair);
     }),
-    { numRuns: 150 },
+    { numRuns: 100 },
   );
   // One process for all of them.
   const ours = await readers.Python(pairs.map((pair) => pair.ours));
