@@ -18,6 +18,11 @@ export type WrittenAddress =
 const unusualAddress =
   /^(?:"(?:[^"\\]|\\.)*"|[^\s"(),:;<>@[\\\]]+)@(?:[^\s"(),:;<>@[\\\]]+|\[[^\s<>[\\\]]*\])$/;
 
+const unwritable: WrittenAddress = {
+  kind: 'invalid',
+  reason: 'address cannot be written in a header: expected local@domain',
+};
+
 /** Writes an address that intake has validated; what could still be read as something else is refused. */
 export function writeAddress(address: string): WrittenAddress {
   let isPlain = true;
@@ -25,11 +30,12 @@ export function writeAddress(address: string): WrittenAddress {
   for (let at = 0; at < address.length; at++) {
     const code = address.charCodeAt(at);
     if (code > 127) isUtf8 = true;
+    // RFC 2047 §5 forbids encoded-words in addresses, and readers decode what looks like one all the same.
+    else if (code === 61 && address.charCodeAt(at + 1) === 63) return unwritable;
     else if (code < 33 || code === 127 || isSpecial(code)) isPlain = false;
   }
   if (isPlain && !isUtf8) return { kind: 'address', octets: address, isPlain, isUtf8 };
-  if (/[\p{Cc}\p{Cs}\u2028\u2029]/u.test(address) || !unusualAddress.test(address))
-    return { kind: 'invalid', reason: 'address cannot be written in a header: expected local@domain' };
+  if (/[\p{Cc}\p{Cs}\u2028\u2029]/u.test(address) || !unusualAddress.test(address)) return unwritable;
   return { kind: 'address', octets: toOctets(address), isPlain, isUtf8 };
 }
 

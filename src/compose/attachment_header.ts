@@ -43,12 +43,16 @@ export function formatAttachmentHeader({ filename, contentType, cid }: Attachmen
   return header;
 }
 
-/** Makes a file name of a rendered template: no folders, no controls, nothing that turns letters around. */
+/**
+ * Makes a file name of a rendered template: no folders, no controls, nothing that turns letters around, and nothing
+ * like an encoded-word, which RFC 2047 §5 forbids in parameters and readers decode all the same.
+ */
 export function cleanFilename(rendered: string): string {
   const clean = rendered
     .toWellFormed()
     .replace(/[\p{Cc}\u2028\u2029\u202a-\u202e\u2066-\u2069]+/gu, ' ')
     .replace(/[/\\]+/g, '_')
+    .replaceAll('=?', '=_')
     .trim();
   if (clean === '' || clean === '.' || clean === '..')
     throw new RenderFailure('the name of an attachment is empty');

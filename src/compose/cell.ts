@@ -21,8 +21,11 @@ export function printCell(cell: Cell | undefined, column: string): string {
 
 /** Whether there is nothing to print: absent, null, text of blanks only, an empty list. `default` replaces these, and false. */
 export function isBlank(value: unknown): boolean {
-  // Most values are text that begins with a letter.
-  if (typeof value === 'string') return !(value.charCodeAt(0) > 32) && value.trim() === '';
+  if (typeof value === 'string') {
+    // Most values are text that begins with a letter. The next blank after the space is U+00A0.
+    const first = value.charCodeAt(0);
+    return !(first > 32 && first < 0xa0) && value.trim() === '';
+  }
   return value === undefined || value === null || (Array.isArray(value) && value.length === 0);
 }
 

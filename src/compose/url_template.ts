@@ -72,6 +72,8 @@ export function printUrl(template: UrlTemplate, recipient: Recipient, print: Pri
     }
   }
   if (template.isOpen) url = closeUrl(url);
+  // Readers take parentheses for comments (RFC 5322 §3.2.2), in angle brackets, too; encodeURIComponent leaves them.
+  url = url.replaceAll('(', '%28').replaceAll(')', '%29');
   if (url.length > maxUrlChars)
     throw new RenderFailure(`the unsubscribe URL has ${url.length} characters, at most ${maxUrlChars} fit`);
   return url;

@@ -65,6 +65,10 @@ test('the name that recipients see is a template, the type that of the file or o
   assert.deepEqual(await attached(root, 'a.pdf', { filenameTemplate }), [
     ['Rechnung_Zoë .txt', 'application/pdf', 'A'],
   ]);
+  assert.deepEqual(
+    await attached(root, 'a.pdf', { filenameTemplate: templateOf('=?utf-8?q?=41?={{ name }}') }),
+    [['=_utf-8?q?=41?=Zoë', 'application/pdf', 'A']],
+  );
   assert.deepEqual(await attached(root, 'a.pdf', { contentType: 'message/rfc822' }), [
     ['a.pdf', 'application/octet-stream', 'A'],
   ]);
