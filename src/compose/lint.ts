@@ -153,7 +153,7 @@ function lintAlignment(header: Header, { signingDomains }: CampaignFacts): Findi
   if (signingDomains.length === 0 || mailbox.kind === 'invalid') return [];
   const domain = mailbox.address.slice(mailbox.address.lastIndexOf('@') + 1);
   if (signingDomains.some((signing) => mayAlign(domain, signing))) return [];
-  const signers = signingDomains.join(', ');
+  const signers = [...new Set(signingDomains)].join(', ');
   return [
     refused(
       'from-not-aligned',

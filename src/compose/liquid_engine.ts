@@ -202,7 +202,7 @@ export function orSyntaxError<T>(engine: Engine, run: () => T): T {
     throw templateError({
       code: 'ERR_TEMPLATE_SYNTAX',
       message: `The template is not valid Liquid: ${reason}.`,
-      hint: 'Correct the template at this place; "posthaste check" reads it without sending anything.',
+      hint: 'Correct the template at this place; nothing was sent.',
       where,
       cause: thrown,
     });

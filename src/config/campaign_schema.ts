@@ -98,7 +98,10 @@ const retrySchema = z.strictObject({
   first: key(duration('1ms', '7d').prefault('5m'), 'Delay before the second attempt.'),
   factor: key(number(1, 100).prefault(2), 'By which each further delay is longer.'),
   max: key(duration('1ms', '30d').prefault('4h'), 'Longest delay.'),
-  giveUpAfter: key(duration('1ms', '30d').prefault('48h'), 'Age at which a deferred recipient is expired.'),
+  giveUpAfter: key(
+    duration('1ms', '30d').prefault('48h'),
+    'Age, counted from when the list was read, at which a deferred recipient is expired: longer than the whole campaign takes.',
+  ),
   jitter: key(number(0, 1).prefault(0.2), 'Share by which a delay may randomly be shorter or longer.'),
 });
 

@@ -108,7 +108,7 @@ function invalid(problems: readonly Problem[]) {
   const onlyMissing = problems.every((one) => one.missingInput);
   return failureOf(problems, {
     code: 'ERR_CAMPAIGN_INVALID',
-    hint: 'Correct the campaign file; README.md has a table of its keys, config/ an example and a JSON Schema.',
+    hint: 'Correct the campaign file; docs/reference.md lists its keys, config/ has an example and a JSON Schema.',
     exitCode: onlyMissing ? ExitCode.noInput : ExitCode.dataError,
   });
 }

@@ -79,7 +79,7 @@ export function loadConfig(
 
 const invalid: Failure = {
   code: 'ERR_CONFIG_INVALID',
-  hint: 'Correct the configuration file; README.md has a table of its keys, config/ an example and a JSON Schema.',
+  hint: 'Correct the configuration file; docs/reference.md lists its keys, config/ has an example and a JSON Schema.',
   exitCode: ExitCode.config,
 };
 

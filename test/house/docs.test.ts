@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
+import { parseDocument } from 'yaml';
 import { generateReference } from '../../docs/write_reference.ts';
 import { ExitCode } from '../../src/base/error.ts';
 
@@ -20,6 +21,12 @@ for (const [path, content] of generateReference()) {
 test('README lists every exit code, and no other', () => {
   const listed = [...read('README.md').matchAll(/^\| `(\d+)` \|/gm)].map((match) => Number(match[1]));
   assert.deepEqual(listed, Object.values(ExitCode));
+});
+
+test('every YAML example of the README is YAML', () => {
+  const blocks = [...read('README.md').matchAll(/^```yaml\n(.*?)^```/gms)].map((match) => match[1] ?? '');
+  assert.ok(blocks.length >= 4);
+  for (const block of blocks) assert.deepEqual(parseDocument(block).errors, [], block);
 });
 
 test('every path that ARCHITECTURE.md and README name is there', () => {
