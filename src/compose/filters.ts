@@ -29,7 +29,11 @@ export function registerFilters(engine: Liquid, settings: FilterSettings, place:
   if (place === 'html') engine.registerFilter('newline_to_br', newlineToBr);
   // A message is a function of campaign, recipient and time: a retry must not draw another lot.
   engine.unregisterFilter('sample');
+  // They evaluate an expression for each element, and nothing counts that.
+  for (const name of uncounted) engine.unregisterFilter(name);
 }
+
+const uncounted = ['where_exp', 'reject_exp', 'group_by_exp', 'find_exp', 'find_index_exp', 'has_exp'];
 
 const escaping = ['escape', 'xml_escape', 'escape_once'];
 

@@ -20,6 +20,8 @@ export interface RawTrust {
   readonly captured: ReadonlySet<string>;
   /** Names that the template gives to other values. */
   readonly reassigned: ReadonlySet<string>;
+  /** `block.super` may be somebody's value: a column, data or the template has the name `block`. */
+  readonly hidesBlock: boolean;
 }
 
 /**
@@ -30,7 +32,9 @@ export function makeTrust(templates: readonly Template[], options: TrustOptions)
   const names: MadeNames = { captured: new Set(), reassigned: new Set(), sources: options.sources };
   collectNames(templates, names, new Set());
   for (const name of names.captured) if (options.isTaken(name)) names.reassigned.add(name);
-  return { trusted: options.trusted, captured: names.captured, reassigned: names.reassigned };
+  const { captured, reassigned } = names;
+  const hidesBlock = options.isTaken('block') || captured.has('block') || reassigned.has('block');
+  return { trusted: options.trusted, captured, reassigned, hidesBlock };
 }
 
 export interface TrustOptions {

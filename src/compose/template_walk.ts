@@ -146,7 +146,7 @@ function walkOutput(walk: Walk, output: Output, state: HtmlState): HtmlState {
   // Liquid itself appends the escaping filter, except after a raw one.
   const written =
     walk.printed.get(value)?.written ?? (last?.raw === true ? value.filters : value.filters.slice(0, -1));
-  if (isSuper(value) && written.length === 0) {
+  if (isSuper(value) && written.length === 0 && !walk.trust.hidesBlock) {
     // What a block prints has been escaped where it was printed.
     value.filters.length = 0;
     requireText(walk, output, state);

@@ -1,5 +1,6 @@
 // A URL with merge fields: values are percent-encoded where they stand, so that it stays the URL that was written.
 import { domainToASCII } from 'node:url';
+import { Output } from 'liquidjs';
 import { parseAddress } from '../mail/address.ts';
 import type { TemplateSource } from '../mail/campaign.ts';
 import type { Recipient } from '../mail/recipient.ts';
@@ -92,6 +93,9 @@ function makePiece(piece: Piece, position: number): UrlPiece {
   // What a static run may not hold in a header or a URL; what is encoded already stays so.
   if (piece.kind === 'static')
     return { kind: 'static', text: encodeStatic(position === 0 ? piece.text.trimStart() : piece.text) };
+  // Its own text would be encoded with the values in it.
+  if (piece.kind === 'liquid' && !piece.templates.every((template) => template instanceof Output))
+    throw headerError('a URL takes values, filters and defaults, and no tags such as {% if %}');
   return { kind: 'merged', piece, asIs: position === 0 || endsInEncoding(piece) };
 }
 

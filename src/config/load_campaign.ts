@@ -216,7 +216,10 @@ function digestOf(campaign: Campaign, written: WrittenCampaign): string {
  * What the first version did not have, so that campaigns without it keep their digests. Of what is made by packages,
  * the sources and options count, and not what this version of a package makes of them.
  */
-function listAdded({ calendar, bodyWork }: Campaign, { attachments }: WrittenCampaign): unknown[] {
+function listAdded(
+  { calendar, bodyWork, attachments: files }: Campaign,
+  { attachments }: WrittenCampaign,
+): unknown[] {
   const added: unknown[] = [];
   const byColumn = attachments.filter((one) => one.column !== undefined);
   if (byColumn.length > 0)
@@ -232,6 +235,9 @@ function listAdded({ calendar, bodyWork }: Campaign, { attachments }: WrittenCam
         one.contentType,
       ]),
     ]);
+  // Such a file's type is by its own name, which no recipient sees.
+  const typed = files.filter((one) => one.filenameTemplate !== undefined && one.contentType === undefined);
+  if (typed.length > 0) added.push(['types', typed.map(({ filename }) => extname(filename))]);
   if (calendar !== undefined)
     added.push(['calendar', calendar.source.source, calendar.method, calendar.filename ?? null]);
   if (bodyWork !== undefined)

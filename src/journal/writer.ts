@@ -31,7 +31,7 @@ export class JournalWriter {
   #bytes = 0;
   /** Batches that are being sent → the first segment that names them. */
   readonly #firstSegments = new Map<JournalBatch, number>();
-  /** Batches that the current segment names. */
+  /** Batches that the block being gathered names. */
   readonly #named = new Set<JournalBatch>();
   #failure: Error | undefined;
 
@@ -76,6 +76,8 @@ export class JournalWriter {
       const file = this.#openFile();
       writeWhole(file, makeBlock(this.#records), (bytes) => (this.#bytes += bytes));
       this.#records = '';
+      // Each block names its batches, lest the loss of one take the meaning of the others with it.
+      this.#named.clear();
       const durable = this.#options.durability === 'power' ? this.#sync(file) : undefined;
       if (this.#bytes > segmentBytes) this.#rotate(durable);
       return durable;

@@ -72,7 +72,8 @@ export function runBatch(task: BatchTask): Promise<PackedReport> {
     const stopped = Atomics.load(control, controlSlot.stop) !== 0 || journalFailure !== undefined;
     if (stopped) return run.giveBack(stopVerdict(), undefined);
     lane.work.add(run);
-    lane.pool.wake();
+    // Not in this promise: it would reject while the run goes on, and whoever hears that takes the thread for dead.
+    setImmediate(() => lane.pool.wake());
   });
 }
 

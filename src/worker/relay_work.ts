@@ -1,5 +1,6 @@
 // The work of one thread for one relay: batch runs in, transactions out, as sessions ask for them.
 import type { Clock } from '../base/clock.ts';
+import { messageOf } from '../base/error.ts';
 import type { Composer } from '../compose/compose.ts';
 import { carriesUtf8, findLack, formatMail, formatRcpt, type Envelope, type Lack } from '../mail/envelope.ts';
 import type { Recipient } from '../mail/recipient.ts';
@@ -95,8 +96,19 @@ export class RelayWork implements Work<RowTransaction> {
     for (const run of runs) run.giveBack(verdict, failure);
   }
 
-  /** The transaction for a recipient, or undefined where it ended before the relay saw it. */
+  /** The transaction for a recipient, or undefined where it ended before the relay saw it. Whatever goes wrong is the row's. */
   #begin(run: BatchRun, recipient: Recipient, extensions: Extensions): RowTransaction | undefined {
+    try {
+      return this.#make(run, recipient, extensions);
+    } catch (error) {
+      // The row has no outcome yet: all that can throw is making its message.
+      const text = `the message cannot be made: ${messageOf(error)}`;
+      run.settle(recipient.row, 'invalid', judgeLocally('unmakeable', text));
+      return undefined;
+    }
+  }
+
+  #make(run: BatchRun, recipient: Recipient, extensions: Extensions): RowTransaction | undefined {
     const { envelope, composer, signer } = this.#compiled(run);
     const lack = findLack(envelope, extensions);
     if (lack !== undefined) return this.#refuse(run, recipient, judgeLocally('lacking', lacks[lack]));

@@ -172,3 +172,10 @@ test('escape in HTML escapes once', () => {
   const composed = composeOne(planOf(columns, { html }), recipientOf(['<']));
   assert.equal(composed.kind === 'message' && bodyOf(composed.message).trimEnd(), '&lt;&lt;&lt;');
 });
+
+test('filters that evaluate an expression for each element are not there: nothing would bound them', () => {
+  for (const filter of ['where_exp', 'reject_exp', 'group_by_exp', 'find_exp', 'find_index_exp', 'has_exp']) {
+    const text = templateOf(`{{ list | ${filter}: "i", "i contains i" | size }}`);
+    assert.throws(() => composeOne(planOf(['list'], { text }), recipientOf([['a']])), /undefined filter/);
+  }
+});

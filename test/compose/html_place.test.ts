@@ -342,3 +342,12 @@ test('any text at all is either judged or refused with an error of ours', () => 
     { numRuns: 2000 },
   );
 });
+
+test('block.super is not a way around escaping for a column that is called block', () => {
+  const html = templateOf('<p>{{ block.super }}</p>');
+  const composed = composeOne(
+    planOf(['block'], { html }),
+    recipientOf([{ super: '<script>alert(1)</script>' }]),
+  );
+  assert.ok(composed.kind === 'invalid' || !composed.message.includes('<script>'), JSON.stringify(composed));
+});

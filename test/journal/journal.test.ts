@@ -126,3 +126,18 @@ test('after a failed write nothing is claimed any more', async (context) => {
   assert.throws(() => writer.commit(), /ENOTDIR|EEXIST/);
   assert.equal(existsSync(directory), false);
 });
+
+test('damage in one block leaves what other blocks say of the batch its meaning', async (context) => {
+  const { directory, writer } = open(context);
+  writer.noteEnd(batch, 1);
+  await writer.commit();
+  writer.noteEnd(batch, 2);
+  writer.noteOutcome(batch, outcomeOf(2, 250, '2.0.0 queued'));
+  await writer.commit();
+  const path = join(directory, readdirSync(directory)[0] ?? '');
+  const bytes = readFileSync(path);
+  bytes[bytes.indexOf('E 7 1') + 4] = 0x39;
+  writeFileSync(path, bytes);
+  const found = readJournals(directory).batches.get(7);
+  assert.deepEqual([found?.isDamaged, found?.outcomes.get(2)?.kind], [true, 'accepted']);
+});
