@@ -61,8 +61,10 @@ async function runSandbox(flags: SandboxFlags): Promise<void> {
   const sandbox = await startSandbox(optionsOf(flags));
   try {
     if (flags.certificate !== undefined) writeCertificate(flags.certificate, sandbox);
+    // Listened for first: whoever reads the announcement may say so at once.
+    const told = Promise.race([once(process, 'SIGINT'), once(process, 'SIGTERM')]);
     announce(flags, sandbox);
-    await Promise.race([once(process, 'SIGINT'), once(process, 'SIGTERM')]);
+    await told;
   } finally {
     await sandbox.close();
   }

@@ -61,7 +61,10 @@ const campaign: fc.Arbitrary<Partial<Campaign>> = fc
 /** Messages as Posthaste composes them, with values that want to be something else. */
 export const composedMessage: fc.Arbitrary<string> = fc
   .tuple(campaign, fc.array(shownText, { minLength: columns.length, maxLength: columns.length }))
-  .map(([some, cells]) => messageOf(composeOne(planOf(columns, some), recipientOf(cells))));
+  .map(([some, cells]) => composeOne(planOf(columns, some), recipientOf(cells)))
+  // A value may be longer than a line of a header can be.
+  .filter((composed) => composed.kind === 'message')
+  .map(messageOf);
 
 const fieldName = fc.constantFrom(
   'From',
