@@ -10,6 +10,7 @@ import { openSession, type HandshakeFailure } from './handshake.ts';
 import { maskSecrets, secretsOf } from './redact.ts';
 import type { RelayOptions } from './relay.ts';
 import { Session, type SessionOwner } from './session.ts';
+import { WriteTurn, type WriteAhead } from './write_turn.ts';
 
 /** A limit binds: ask again after `delayMs`. */
 export interface Wait {
@@ -26,18 +27,6 @@ export interface Work<T extends Transaction> {
   settle(settled: Settled<T>): void;
   /** No session is open and none could be opened: the relay is out of reach for now. */
   relayFailed(failure: HandshakeFailure): void;
-}
-
-/** Where it is written down, before they are sent, whose ends of data go out. */
-export interface WriteAhead<T extends Transaction> {
-  noteEnd(transaction: T): void;
-  /**
-   * Keeps what was noted. Returns undefined once that is done, or a promise of it. When it throws or rejects, nothing that was noted
-   * is sent.
-   */
-  commit(): Promise<void> | undefined;
-  /** A commit failed; every session has been ended. */
-  failed(error: unknown): void;
 }
 
 /** A transaction is not a wait: it has no `kind`. */
@@ -106,15 +95,16 @@ export class Pool<T extends Transaction> implements SessionOwner<T> {
   #waitingSinceMs = 0;
   #permitWaitMs = 0;
   #closed = false;
-  readonly #writeAhead: WriteAhead<T> | undefined;
   readonly #secrets: readonly string[];
-  /** Sessions that have something to write, in the order in which they said so. */
-  #writers = new Set<Session<T>>();
-  #isWriting = false;
+  readonly #turn: WriteTurn<T>;
 
   /** `share`: the sessions this thread may have of the relay's `maxConnections`. */
   constructor(relay: RelayOptions, share: number, work: Work<T>, random: Random, writeAhead?: WriteAhead<T>) {
-    this.#writeAhead = writeAhead;
+    this.#turn = new WriteTurn(writeAhead, (error) => {
+      for (const session of this.#sessions)
+        session.abort({ kind: 'stopped', text: `the journal cannot be written: ${messageOf(error)}` });
+      writeAhead?.failed(error);
+    });
     this.#secrets = secretsOf(relay);
     this.#relay = relay;
     this.#limit = new ConnectionLimit(share);
@@ -181,7 +171,7 @@ export class Pool<T extends Transaction> implements SessionOwner<T> {
     if (session.proven) this.#reopenDelayMs = 0;
     this.#work.settle(this.#withoutSecrets(settled));
     // What came of it is kept in this turn, too, though nobody may have anything to write.
-    if (this.#writeAhead !== undefined) this.#writeSoon();
+    this.#turn.keep();
   }
 
   /** A relay may echo what it was sent, and replies go into results and logs. */
@@ -192,50 +182,11 @@ export class Pool<T extends Transaction> implements SessionOwner<T> {
   }
 
   ending(transaction: T): void {
-    this.#writeAhead?.noteEnd(transaction);
+    this.#turn.noteEnd(transaction);
   }
 
-  /** After the events of this turn, so that one commit serves all sessions that were answered in it. */
   hasOutput(session: Session<T>): void {
-    this.#writers.add(session);
-    this.#writeSoon();
-  }
-
-  #writeSoon(): void {
-    if (this.#isWriting) return;
-    this.#isWriting = true;
-    setImmediate(() => this.#writeAll());
-  }
-
-  #writeAll(): void {
-    const writers = this.#writers;
-    this.#writers = new Set();
-    for (const session of writers) session.announce();
-    try {
-      const kept = this.#writeAhead?.commit();
-      if (kept === undefined) this.#writeOut(writers);
-      else
-        kept.then(
-          () => this.#writeOut(writers),
-          (error: unknown) => this.#stopWriting(error),
-        );
-    } catch (error) {
-      this.#stopWriting(error);
-    }
-  }
-
-  /** Sessions that said meanwhile that they have something are next. */
-  #writeOut(writers: ReadonlySet<Session<T>>): void {
-    this.#isWriting = false;
-    for (const session of writers) session.write();
-    if (this.#writers.size > 0) this.#writeSoon();
-  }
-
-  /** What is not written down is not sent. For good: `#isWriting` stays set. */
-  #stopWriting(error: unknown): void {
-    for (const session of this.#sessions)
-      session.abort({ kind: 'stopped', text: `the journal cannot be written: ${messageOf(error)}` });
-    this.#writeAhead?.failed(error);
+    this.#turn.add(session);
   }
 
   closed(session: Session<T>, failure: Failure): void {
