@@ -59,11 +59,11 @@ export async function recoverCampaign(
   now: number,
   random: Random,
 ): Promise<Recovery> {
-  const { segments } = readJournals(journalDirectory(stateDir));
+  const { batches, segments } = readJournals(journalDirectory(stateDir));
   let outcomes = 0;
   const fates: Partial<Tally> = {};
   const inDoubt: { row: number; address: string }[] = [];
-  for (const [batch, journalled] of await readCampaignJournal(stateDir, ledger, campaignId)) {
+  for (const [batch, journalled] of await findJournalled(batches, ledger, campaignId)) {
     const all = outcomesAfterLoss(batch, journalled, now);
     const settlement = planSettlement(
       batch,
@@ -88,8 +88,16 @@ export async function readCampaignJournal(
   ledger: Ledger,
   campaignId: number,
 ): Promise<(readonly [StoredBatch, JournalledBatch])[]> {
+  return findJournalled(readJournals(journalDirectory(stateDir)).batches, ledger, campaignId);
+}
+
+async function findJournalled(
+  batches: ReadonlyMap<number, JournalledBatch>,
+  ledger: Ledger,
+  campaignId: number,
+): Promise<(readonly [StoredBatch, JournalledBatch])[]> {
   const named: (readonly [StoredBatch, JournalledBatch])[] = [];
-  for (const journalled of readJournals(journalDirectory(stateDir)).batches.values()) {
+  for (const journalled of batches.values()) {
     if (journalled.campaignId !== campaignId) continue;
     const batch = await ledger.findBatch(journalled.batchId);
     if (batch?.campaignId === campaignId && batch.attempt === journalled.attempt)

@@ -96,12 +96,15 @@ export class RelayWork implements Work<RowTransaction> {
     for (const run of runs) run.giveBack(verdict, failure);
   }
 
-  /** The transaction for a recipient, or undefined where it ended before the relay saw it. Whatever goes wrong is the row's. */
+  /**
+   * The transaction for a recipient, or undefined where it ended before the relay saw it. What one row's data can exhaust (a string's
+   * length, the stack) is the row's; anything else is a bug that would meet every row, and must end the thread and not the list.
+   */
   #begin(run: BatchRun, recipient: Recipient, extensions: Extensions): RowTransaction | undefined {
     try {
       return this.#make(run, recipient, extensions);
     } catch (error) {
-      // The row has no outcome yet: all that can throw is making its message.
+      if (!(error instanceof RangeError)) throw error;
       const text = `the message cannot be made: ${messageOf(error)}`;
       run.settle(recipient.row, 'invalid', judgeLocally('unmakeable', text));
       return undefined;

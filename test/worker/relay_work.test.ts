@@ -13,18 +13,21 @@ import { planOf } from '../compose/campaigns.ts';
 
 const recipients = [1, 2, 3].map((row) => ({ row, line: row + 1, address: `r${row}@b.example`, cells: [] }));
 
-const composer: Composer = {
+const composerThat = (fails: () => never): Composer => ({
   compose({ row }) {
-    // What V8 says when a message becomes longer than a string can be.
-    if (row === 2) throw new RangeError('Invalid string length');
+    if (row === 2) fails();
     return { kind: 'message', message: 'Subject: x\r\n\r\n', messageId: `${row}@b.example`, isUtf8: false };
   },
-};
+});
 
-test('a row whose message cannot be made is invalid, and the rows behind it are sent', () => {
+function openWork(fails: () => never) {
   const { campaign } = planOf([], {});
   const clock = { now: () => 0, monotonic: () => 0 };
-  const compiled = () => ({ envelope: makeEnvelope(campaign), composer, signer: undefined });
+  const compiled = () => ({
+    envelope: makeEnvelope(campaign),
+    composer: composerThat(fails),
+    signer: undefined,
+  });
   const work = new RelayWork(attachLimiter(createLimiter([])), clock, compiled);
   const noted: Outcome[] = [];
   const journal = {
@@ -44,6 +47,14 @@ test('a row whose message cannot be made is invalid, and the rows behind it are 
     payload: packRecipients(recipients),
   };
   work.add(new BatchRun(task, journal, () => assert.fail('two rows have no outcome yet')));
+  return { work, noted };
+}
+
+test('a row whose message is more than memory holds is invalid, and the rows behind it are sent', () => {
+  const { work, noted } = openWork(() => {
+    // What V8 says when a message becomes longer than a string can be.
+    throw new RangeError('Invalid string length');
+  });
   const extensions = parseExtensions([], false);
   const taken = [work.take(extensions), work.take(extensions), work.take(extensions)];
   assert.deepEqual(
@@ -54,4 +65,14 @@ test('a row whose message cannot be made is invalid, and the rows behind it are 
     noted.map(({ row, kind, verdict }) => [row, kind, verdict.text]),
     [[2, 'invalid', 'the message cannot be made: Invalid string length']],
   );
+});
+
+test('a bug of ours is nobody’s row: it escapes, to end the thread and not the list', () => {
+  const { work, noted } = openWork(() => {
+    throw new TypeError('bug');
+  });
+  const extensions = parseExtensions([], false);
+  work.take(extensions);
+  assert.throws(() => work.take(extensions), /bug/);
+  assert.deepEqual(noted, []);
 });
