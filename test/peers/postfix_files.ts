@@ -15,7 +15,10 @@ export interface PostfixPorts {
   readonly impatientPort: number;
   /** As submission, but a third connection at once gets 421. */
   readonly narrowPort: number;
-  /** As submission, but a fifty-first connection at once gets 421, as Postfix's default is for hosts of the world. */
+  /**
+   * As submission, but a fifty-first connection at once gets 421, as Postfix's default is for hosts of the world. Each RCPT takes a
+   * second, so that all sessions are wanted however fast the machine is.
+   */
   readonly broadPort: number;
 }
 
@@ -95,6 +98,7 @@ function masterCf(ports: PostfixPorts): string {
 127.0.0.1:${ports.broadPort} inet n - n - - smtpd
   -o smtpd_tls_security_level=encrypt -o smtpd_client_connection_count_limit=50
   -o smtpd_client_event_limit_exceptions=
+  -o { smtpd_recipient_restrictions = sleep 1, reject_unlisted_recipient }
 cleanup unix n - n - 0 cleanup
 qmgr unix n - n 300 1 qmgr
 tlsmgr unix - - n 1000? 1 tlsmgr
