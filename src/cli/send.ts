@@ -6,8 +6,9 @@ import { chooseRelay } from '../config/choose_relay.ts';
 import { loadCampaign, type CampaignFile } from '../config/load_campaign.ts';
 import { loadConfig, type Config } from '../config/load_config.ts';
 import { openLog } from '../daemon/log.ts';
-import { openSending, type Sending, type SendReport } from '../daemon/send.ts';
+import type { SendRequest, Sending, SendReport } from '../daemon/send.ts';
 import { warnAboutSigning } from '../daemon/signing.ts';
+import { startThreads } from '../daemon/threads.ts';
 import { domainOf } from '../mail/address.ts';
 import { nameVariants } from '../mail/variant.ts';
 import type { SetExitCode } from './command_line.ts';
@@ -84,26 +85,32 @@ async function open(config: Config, file: CampaignFile, listPath: string | undef
   const log = openLog(process.stderr.isTTY ? 'warn' : config.logLevel, process.stderr);
   const warnings = [...config.warnings, ...warnAboutSigning(config.dkim, file.campaign)];
   for (const warning of warnings) process.stderr.write(`posthaste: warning: ${warning}\n`);
-  return openSending(
-    {
-      stateDir: config.stateDir,
-      campaign: file.campaign,
-      planDigest: file.digest,
-      relay: chooseRelay(config, file.relay),
-      dkim: config.dkim,
-      rate: file.rate,
-      retry: file.retry,
-      inDoubt: file.inDoubt,
-      durability: config.durability,
-      listPath: listPath ?? file.list.file,
-      list: { ...file.list, batchRows },
-      threads: config.threads,
-      metrics: config.metrics,
-      drainTimeoutMs,
-      version: version(),
-    },
-    log,
-  );
+  const request: SendRequest = {
+    stateDir: config.stateDir,
+    campaign: file.campaign,
+    planDigest: file.digest,
+    relay: chooseRelay(config, file.relay),
+    dkim: config.dkim,
+    rate: file.rate,
+    retry: file.retry,
+    inDoubt: file.inDoubt,
+    durability: config.durability,
+    listPath: listPath ?? file.list.file,
+    list: { ...file.list, batchRows },
+    threads: config.threads,
+    metrics: config.metrics,
+    drainTimeoutMs,
+    version: version(),
+  };
+  // They load what they need on another core while this thread loads the rest.
+  const threads = startThreads(request);
+  try {
+    const { openSending } = await import('../daemon/send.ts');
+    return await openSending(request, threads, log);
+  } catch (error) {
+    await threads.pool.close();
+    throw error;
+  }
 }
 
 async function runAndReport(

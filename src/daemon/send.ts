@@ -1,11 +1,10 @@
 // Sending one campaign in the foreground: where list, ledger, threads and events meet.
 import { systemClock } from '../base/clock.ts';
 import { ExitCode, PosthasteError } from '../base/error.ts';
-import { formatRate, type Rate } from '../base/quantity.ts';
+import type { Rate } from '../base/quantity.ts';
 import { checkTemplates, compileCampaign } from '../compose/compose.ts';
 import { prepareCampaign } from '../compose/prepare.ts';
 import { Dispatcher, type DispatchEnd } from '../dispatch/dispatcher.ts';
-import { openWorkerPool, type WorkerPool } from '../dispatch/worker_pool.ts';
 import { createFanout, type Fanout } from '../events/fanout.ts';
 import { takeIn, type ListOptions } from '../intake/intake.ts';
 import { digestList, openSource } from '../intake/source.ts';
@@ -15,7 +14,6 @@ import type { Campaign } from '../mail/campaign.ts';
 import type { PosthasteEvent } from '../mail/event.ts';
 import type { Tally } from '../mail/outcome.ts';
 import type { Sample } from '../metrics/recorder.ts';
-import { createLimiter, type Limit } from '../schedule/limiter.ts';
 import type { RetryPolicy } from '../schedule/retry.ts';
 import type { DkimKey } from '../sign/key.ts';
 import type { HandshakeFailure } from '../smtp/handshake.ts';
@@ -23,11 +21,12 @@ import type { RelayOptions } from '../smtp/relay.ts';
 import type { BatchTask } from '../worker/contract.ts';
 import { lintCampaign } from './lint_campaign.ts';
 import { logEvent, type Log } from './log.ts';
-import { recoverCampaign, RunJournals, sweepJournals } from './journals.ts';
+import { recoverCampaign, sweepJournals } from './journals.ts';
 import type { MetricsServer } from './metrics_server.ts';
 import { PlanMemory } from './plan_memory.ts';
 import { RunMeter } from './run_meter.ts';
 import { changedList, LedgerSink } from './take_in.ts';
+import type { RunThreads } from './threads.ts';
 
 export interface SendRequest {
   /** Where the ledger is. */
@@ -84,12 +83,14 @@ export class Sending {
   #isLinted = false;
   #stopped = false;
   #dispatcher: Dispatcher | undefined;
-  #pool: WorkerPool | undefined;
+  readonly #threads: RunThreads;
+  #poolClosed: Promise<void> | undefined;
   #metrics: MetricsServer | undefined;
   #drainTimer: NodeJS.Timeout | undefined;
 
-  constructor(request: SendRequest, ledger: Ledger, record: CampaignRecord, log: Log) {
+  constructor(request: SendRequest, threads: RunThreads, ledger: Ledger, record: CampaignRecord, log: Log) {
     this.#request = request;
+    this.#threads = threads;
     this.#ledger = ledger;
     this.#record = record;
     this.#log = log;
@@ -132,19 +133,21 @@ export class Sending {
     this.#stopped = true;
     this.#abortIntake.abort();
     this.#dispatcher?.stop();
-    this.#pool?.stop(how);
-    this.#drainTimer ??= setTimeout(() => this.#pool?.stop('now'), this.#request.drainTimeoutMs);
+    this.#threads.pool.stop(how);
+    this.#drainTimer ??= setTimeout(() => this.#threads.pool.stop('now'), this.#request.drainTimeoutMs);
     this.#drainTimer.unref();
   }
 
   /** Sends everything. Throws PosthasteErrors for bad lists and for relays out of reach; nothing is lost then. */
   async run(): Promise<SendReport> {
-    const meter = new RunMeter(this.#request.relay, limitsOf(this.#request));
+    const meter = new RunMeter(this.#request.relay, this.#threads.limits);
     this.subscribe((event) => meter.note(event));
     if (await this.#isFinished()) return this.#report('already', meter);
     this.#events.publish({ kind: 'campaignStarted', campaign: this.#record.name });
     await this.#recover();
     const end = await this.#send(meter);
+    // While the results are written the relay hears QUIT. What goes wrong with it is told to whoever closes.
+    this.#closePool().catch(() => {});
     await sweepJournals(this.#request.stateDir, this.#ledger);
     if (end.kind === 'relayFailed') throw relayError(end.failure);
     if (end.kind === 'stopped') return this.#report('stopped', meter);
@@ -166,9 +169,13 @@ export class Sending {
 
   async close(): Promise<void> {
     clearTimeout(this.#drainTimer);
-    await this.#pool?.close();
+    await this.#closePool();
     await this.#metrics?.close();
     await this.#ledger.close();
+  }
+
+  #closePool(): Promise<void> {
+    return (this.#poolClosed ??= this.#threads.pool.close());
   }
 
   /** True for a campaign that is over; throws where the list at hand is not its list. */
@@ -193,18 +200,7 @@ export class Sending {
   }
 
   async #send(meter: RunMeter): Promise<DispatchEnd> {
-    const limits = limitsOf(this.#request);
-    const threads = Math.min(this.#request.threads, this.#request.relay.maxConnections);
-    const journals = new RunJournals(this.#request.stateDir, systemClock.now());
-    const { directory, run } = journals;
-    const pool = openWorkerPool({
-      relays: [this.#request.relay],
-      dkim: this.#request.dkim,
-      threads,
-      limiter: createLimiter(limits),
-      journal: { directory, run, durability: this.#request.durability },
-    });
-    this.#pool = pool;
+    const { limits, pool, journals } = this.#threads;
     meter.start(pool);
     const plan = new PlanMemory(this.#record.id, this.#request.campaign);
     const task = (): Pick<BatchTask, 'relay' | 'limits' | 'planKey' | 'plan'> => ({
@@ -232,7 +228,7 @@ export class Sending {
       return await dispatcher.run();
     } catch (error) {
       this.#abortIntake.abort();
-      this.#pool?.stop('drain');
+      this.#threads.pool.stop('drain');
       throw error;
     }
   }
@@ -264,7 +260,7 @@ export class Sending {
       // Being told to stop is no error of the list.
       const told = this.#abortIntake.signal.aborted && error === this.#abortIntake.signal.reason;
       dispatcher.stop();
-      this.#pool?.stop('drain');
+      this.#threads.pool.stop('drain');
       if (!told) throw error;
     }
   }
@@ -311,12 +307,12 @@ export class Sending {
 
   async #sample(): Promise<Sample> {
     const { recipients, batches, oldestDueAt } = await this.#ledger.pending(this.#record.id);
-    const gauges = this.#pool?.gauges(0) ?? noGauges;
+    const gauges = this.#threads.pool.gauges(0);
     return {
       pendingRecipients: recipients,
       pendingBatches: batches,
       oldestDueAt,
-      workerThreads: this.#pool?.threads ?? 0,
+      workerThreads: this.#threads.pool.threads,
       workerActiveMs: gauges.activeMs,
       relays: [{ relay: this.#request.relay.name, ...gauges }],
     };
@@ -341,13 +337,13 @@ export class Sending {
   }
 }
 
-/** Opens the ledger, finds or begins the campaign in it, and starts the metrics listener. */
-export async function openSending(written: SendRequest, log: Log): Promise<Sending> {
+/** Opens the ledger, finds or begins the campaign in it, and starts the metrics listener. The threads are closed with it. */
+export async function openSending(written: SendRequest, threads: RunThreads, log: Log): Promise<Sending> {
   const request = { ...written, campaign: await prepareCampaign(written.campaign) };
   const ledger = await openLedger({ directory: request.stateDir, durability: request.durability });
   try {
     const record = await findOrCreateCampaign(ledger, request.campaign.name, request.planDigest);
-    const sending = new Sending(request, ledger, record, log);
+    const sending = new Sending(request, threads, ledger, record, log);
     await sending.serveMetrics(log);
     return sending;
   } catch (error) {
@@ -374,25 +370,6 @@ async function findOrCreateCampaign(
     hint: 'undo the change to go on with it, or give the changed campaign a name of its own',
     exitCode: ExitCode.dataError,
   });
-}
-
-/** Before there are threads. */
-const noGauges = {
-  sessionsOpen: 0,
-  sessionsBusy: 0,
-  permitWaitMs: 0,
-  activeMs: 0,
-  roundTripMs: 0,
-  couldGoDeep: false,
-};
-
-function limitsOf(request: SendRequest): Limit[] {
-  const limits: Limit[] = [];
-  const { relay, rate, campaign } = request;
-  if (relay.rate !== undefined)
-    limits.push({ name: `relay ${relay.name} ${formatRate(relay.rate)}`, rate: relay.rate });
-  if (rate !== undefined) limits.push({ name: `campaign ${campaign.name} ${formatRate(rate)}`, rate });
-  return limits;
 }
 
 function missingList(campaign: string): PosthasteError {

@@ -61,10 +61,12 @@ export function openWorkerPool(
     recordTiming: false,
     workerData,
   });
+  let hasRun = false;
   return {
     threads,
     capacity: threads * batchesPerThread,
     run: async (task) => {
+      hasRun = true;
       try {
         const report: PackedReport = await piscina.run(task, { name: 'runBatch' });
         return { ...report, outcomes: unpackOutcomes(report.outcomes) };
@@ -78,7 +80,8 @@ export function openWorkerPool(
     },
     stop: (how) => void Atomics.store(new Int32Array(control), controlSlot.stop, how === 'drain' ? 1 : 2),
     gauges: (relay) => sumGauges(new Float64Array(gauges), threads, relays.length, relay),
-    close: () => closeThreads(piscina, threads),
+    // Without a task there is no session; a thread may not even be ready yet.
+    close: () => (hasRun ? closeThreads(piscina, threads) : piscina.destroy()),
   };
 }
 

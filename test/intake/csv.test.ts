@@ -30,6 +30,25 @@ test('lines that keep to RFC 4180 are read the same beside a line that asks for 
   );
 });
 
+test('lines without any quote are read the same beside a line that asks for a closer look', () => {
+  const cell = fc.string({ unit: fc.constantFrom('a', 'ü', ' ', '\t', ';', '\u{1f600}'), maxLength: 5 });
+  const tables = fc.array(fc.array(cell, { minLength: 2, maxLength: 4 }), { minLength: 1, maxLength: 6 });
+  fc.assert(
+    fc.property(tables, fc.constantFrom('\n', ''), (table, end) => {
+      const text = table.map((cells) => cells.join(',')).join('\n');
+      const plain = readCsv(text + end, ',', 7);
+      const closely = readCsv(`${text}\na"b\n`, ',', 7);
+      assert.deepEqual(closely.rows.slice(0, -1), plain.rows);
+      assert.equal(closely.lineCount, plain.lineCount + 1);
+      assert.deepEqual(
+        plain.rows.map((row) => row.cells),
+        table,
+      );
+    }),
+    { numRuns: 1000 },
+  );
+});
+
 test('a cell is told from one with text after its closing quote', () => {
   const table: [string, string][] = [
     ['"a"\n', ''],
