@@ -42,15 +42,16 @@ const folder = makeFolder();
 const mailing = await writeMailing(folder, recipients);
 // Whoever is in doubt is sent to again soon, so that the sweep has an end.
 appendFileSync(mailing.campaign, 'retry: { first: 1s }\n');
-const ours = await sweep((port) => [
-  buildProgram(),
-  ...['send', mailing.campaign, mailing.list, '--state', join(folder, 'state')],
-  ...['--relay', `smtp://127.0.0.1:${port}?maxConnections=${connections}`],
-]);
+const ours = await sweep((port) => sendArgs(mailing, port));
 const theirs = await sweep((port) => nodemailerArgs(mailing, port));
 print('posthaste, the same command again', ours);
 print('nodemailer script, from the top again', theirs);
 if (ours.lost + ours.unnamed > 0) process.exitCode = 1;
+
+function sendArgs({ campaign, list }: Mailing, port: number): string[] {
+  const relay = `smtp://127.0.0.1:${port}?maxConnections=${connections}`;
+  return [buildProgram(), 'send', campaign, list, '--state', join(folder, 'state'), '--relay', relay];
+}
 
 function nodemailerArgs({ list, text: textPath, html }: Mailing, port: number): string[] {
   const script = join(import.meta.dirname, 'nodemailer_pool.ts');

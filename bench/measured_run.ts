@@ -25,16 +25,17 @@ const preload = new URL('usage.ts', import.meta.url).href;
 
 /**
  * Runs a script of this project, named from its top, with Node. `folder` takes a file of ours. Throws, with what it
- * said on stderr, unless it exits with 0 and prints a summary.
+ * said on stderr, unless it exits with 0 and prints a summary. `alsoPreload` is a module that it loads first, as each of its threads does.
  */
 export async function runMeasured(
   script: string,
   args: readonly string[],
   folder: string,
+  alsoPreload?: string,
 ): Promise<MeasuredRun> {
   const usagePath = join(folder, 'usage.json');
   const startedAt = performance.now();
-  const { stdout, stderr, end } = await runNode(script, args, usagePath);
+  const { stdout, stderr, end } = await runNode(script, args, usagePath, alsoPreload);
   const seconds = (performance.now() - startedAt) / 1000;
   if (end !== '0') throw new Error(`${script} ended with ${end}; on stderr it said:\n${stderr}`);
   const usage: Usage = usageSchema.parse(JSON.parse(readFileSync(usagePath, 'utf8')));
@@ -45,9 +46,14 @@ async function runNode(
   script: string,
   args: readonly string[],
   usagePath: string,
+  alsoPreload: string | undefined,
 ): Promise<{ stdout: string; stderr: string; end: string }> {
   const main = join(import.meta.dirname, '..', script);
-  const child = spawn(process.execPath, ['--import', preload, main, ...args], {
+  const imports = [preload, ...(alsoPreload === undefined ? [] : [alsoPreload])].flatMap((url) => [
+    '--import',
+    url,
+  ]);
+  const child = spawn(process.execPath, [...imports, main, ...args], {
     env: { ...process.env, [usageVariable]: usagePath },
     stdio: ['ignore', 'pipe', 'pipe'],
     timeout: timeoutMs,

@@ -27,6 +27,7 @@ const benchmarks: readonly Benchmark[] = [
   { name: 'tls', shortArgs: ['--short'], mainFigures: /^(posthaste|nodemailer)/ },
   { name: 'round_trip', shortArgs: ['--short'], mainFigures: /^( {2}\w|round trip|\w+ : )/ },
   { name: 'smtp_cpu', shortArgs: ['--short'], mainFigures: /^\w+, CPU µs\/message  / },
+  { name: 'durability', shortArgs: ['--short'], mainFigures: /^cost/ },
   { name: 'kill_sweep', shortArgs: ['--short'], mainFigures: /got it twice/ },
   { name: 'memory', shortArgs: ['--short'], mainFigures: /MiB {2}/ },
   { name: 'big_list', shortArgs: ['--short'], mainFigures: /target/ },

@@ -17,6 +17,10 @@ export interface Way {
   readonly connections?: number | undefined;
   /** Further parameters of our relay URL; nodemailer's pool has nothing like them. */
   readonly relay?: Readonly<Record<string, string>> | undefined;
+  /** False leaves the results file away; true where absent. */
+  readonly results?: boolean | undefined;
+  /** URL of a module that our program loads first, in every thread. */
+  readonly preload?: string | undefined;
 }
 
 /** Runs `posthaste send` on one worker thread, with a fresh ledger and a results file. */
@@ -28,9 +32,11 @@ export async function runSend(mailing: Mailing, way: Way = {}): Promise<Measured
   rmSync(state, { recursive: true, force: true });
   const program = buildProgram();
   return runChecked(mailing, way, (receiver) => {
-    const places = ['--config', config, '--state', state, '--results', join(folder, 'results.csv')];
+    const places = ['--config', config, '--state', state];
+    if (way.results !== false) places.push('--results', join(folder, 'results.csv'));
     const relay = formatRelayUrl(receiver, way);
-    return runMeasured(program, ['send', campaign, list, '--relay', relay, ...places, '--json'], folder);
+    const args = ['send', campaign, list, '--relay', relay, ...places, '--json'];
+    return runMeasured(program, args, folder, way.preload);
   });
 }
 
