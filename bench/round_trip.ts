@@ -136,8 +136,7 @@ async function runOnce({ sender, recipients, runs, startRuns }: Series, place: P
 
 async function runSender({ relay }: Sender, recipients: number, { host, port }: Place): Promise<MeasuredRun> {
   const mailing = await writeMailing(folder, recipients);
-  const open: Way['open'] = () =>
-    Promise.resolve({ host, port, stop: (count) => postfix.expectDelivered(count) });
+  const open: Way['open'] = () => Promise.resolve({ host, port, stop: (count) => postfix.expectHeld(count) });
   const way = { open, connections, relay };
   return relay === undefined ? runNodemailer(mailing, way) : runSend(mailing, way);
 }
