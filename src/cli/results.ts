@@ -6,6 +6,7 @@ import { loadCampaign } from '../config/load_campaign.ts';
 import { loadConfig } from '../config/load_config.ts';
 import { openResults } from '../daemon/results.ts';
 import { domainOf } from '../mail/address.ts';
+import { parseCampaignName } from './campaign_name.ts';
 import type { SetExitCode } from './command_line.ts';
 import { resultStates, writeResults, type ResultState } from './results_file.ts';
 import { configPlaces } from './send.ts';
@@ -13,6 +14,7 @@ import { configPlaces } from './send.ts';
 interface ResultsOptions {
   readonly config?: string;
   readonly state?: string;
+  readonly as?: string;
   readonly output: string;
   readonly only?: ReadonlySet<ResultState>;
 }
@@ -28,6 +30,7 @@ export function addResults(program: Command, setExitCode: SetExitCode): void {
       `rows that are in one of these, such as rejected,expired: ${resultStates.join(', ')}`,
       parseStates,
     )
+    .option('--as <name>', "the name that the campaign was sent under, if not the file's", parseCampaignName)
     .option('--config <file>', `the configuration file (else ${configPlaces.join(' or ')})`)
     .option('--state <dir>', 'where the ledger is kept')
     .action(async (campaign: string, options: ResultsOptions) =>
@@ -38,7 +41,7 @@ export function addResults(program: Command, setExitCode: SetExitCode): void {
 async function results(campaignPath: string, options: ResultsOptions): Promise<ExitCode> {
   const { config = configPlaces.find(existsSync), state, output, only } = options;
   const { stateDir } = loadConfig(config, process.env, { state });
-  const { campaign } = loadCampaign(campaignPath);
+  const { campaign } = loadCampaign(campaignPath, process.env, options.as);
   const { columns, pages, close } = await openResults(stateDir, campaign.name);
   try {
     const fromDomain = domainOf(campaign.from.address);

@@ -1,6 +1,6 @@
 // posthaste send: one campaign in the foreground, to its end; the same command again goes on.
 import { existsSync } from 'node:fs';
-import type { Command } from 'commander';
+import { InvalidArgumentError, Option, type Command } from 'commander';
 import { ExitCode } from '../base/error.ts';
 import { chooseRelay } from '../config/choose_relay.ts';
 import { loadCampaign, type CampaignFile } from '../config/load_campaign.ts';
@@ -10,6 +10,7 @@ import { openSending, type Sending, type SendReport } from '../daemon/send.ts';
 import { warnAboutSigning } from '../daemon/signing.ts';
 import { domainOf } from '../mail/address.ts';
 import { nameVariants } from '../mail/variant.ts';
+import { parseCampaignName } from './campaign_name.ts';
 import type { SetExitCode } from './command_line.ts';
 import { describeReport, summaryOf } from './print.ts';
 import { openProgress } from './progress.ts';
@@ -24,6 +25,9 @@ export interface SendingOptions {
   readonly metrics?: string;
   readonly results?: string;
   readonly json?: boolean;
+  readonly as?: string;
+  readonly partial?: boolean;
+  readonly expectRows?: number;
 }
 
 export const configPlaces = ['posthaste.yaml', '/etc/posthaste/posthaste.yaml'];
@@ -48,6 +52,13 @@ export function addSend(program: Command, setExitCode: SetExitCode): void {
     .option('--metrics <host:port>', 'serve /metrics, /healthz and /readyz there while sending')
     .option('--results <file>', "write the list with each row's fate: CSV, or NDJSON by its ending")
     .option('--json', 'end with one summary object on stdout')
+    .option('--as <name>', "the campaign's name, in place of the file's", parseCampaignName)
+    .option('--partial', 'take a list from a pipe even if it seems to be cut off')
+    .addOption(
+      new Option('--expect-rows <number>', 'refuse a list with fewer rows, as cut off')
+        .argParser(parseRows)
+        .conflicts('partial'),
+    )
     .action(async (campaignPath: string, listPath: string | undefined, options: SendingOptions) => {
       setExitCode(await send(campaignPath, listPath, options));
     });
@@ -66,8 +77,8 @@ export async function send(
     metrics,
     relay: relayUrl,
   });
-  const file = loadCampaign(campaignPath);
-  const sending = await open(config, file, listPath);
+  const file = loadCampaign(campaignPath, process.env, options.as);
+  const sending = await open(config, file, listPath, options);
   const stopListening = stopOnSignals(sending);
   if (sending.metricsUrl !== undefined)
     process.stderr.write(`posthaste: metrics on ${sending.metricsUrl}/metrics\n`);
@@ -79,7 +90,12 @@ export async function send(
   }
 }
 
-async function open(config: Config, file: CampaignFile, listPath: string | undefined): Promise<Sending> {
+async function open(
+  config: Config,
+  file: CampaignFile,
+  listPath: string | undefined,
+  { partial, expectRows: expectedRows }: SendingOptions,
+): Promise<Sending> {
   // On a terminal the progress line tells what the log would; there the log is for trouble only.
   const log = openLog(process.stderr.isTTY ? 'warn' : config.logLevel, process.stderr);
   const warnings = [...config.warnings, ...warnAboutSigning(config.dkim, file.campaign)];
@@ -96,7 +112,7 @@ async function open(config: Config, file: CampaignFile, listPath: string | undef
       inDoubt: file.inDoubt,
       durability: config.durability,
       listPath: listPath ?? file.list.file,
-      list: { ...file.list, batchRows },
+      list: { ...file.list, batchRows, partial, expectedRows },
       threads: config.threads,
       metrics: config.metrics,
       drainTimeoutMs,
@@ -134,6 +150,11 @@ async function writeAllResults(sending: Sending, file: CampaignFile, path: strin
     variantOf: nameVariants(campaign.name, campaign.variants),
     pages: sending.readResults(),
   });
+}
+
+function parseRows(text: string): number {
+  if (!/^[1-9]\d{0,9}$/.test(text)) throw new InvalidArgumentError('expected a whole number from 1 on.');
+  return Number(text);
 }
 
 /** The first signal drains, the second one stops at once. Returns what ends the listening. */

@@ -7,13 +7,13 @@ import { prepareCampaign } from '../compose/prepare.ts';
 import { Dispatcher, type DispatchEnd } from '../dispatch/dispatcher.ts';
 import { openWorkerPool, type WorkerPool } from '../dispatch/worker_pool.ts';
 import { createFanout, type Fanout } from '../events/fanout.ts';
-import { takeIn, type ListOptions } from '../intake/intake.ts';
-import { digestList, openSource } from '../intake/source.ts';
+import { takeIn, type IntakePart, type ListOptions } from '../intake/intake.ts';
 import type { CampaignRecord, Ledger, ResultRow } from '../ledger/ledger.ts';
 import { openLedger } from '../ledger/open_ledger.ts';
 import type { Campaign } from '../mail/campaign.ts';
 import type { PosthasteEvent } from '../mail/event.ts';
 import type { Tally } from '../mail/outcome.ts';
+import type { RefusedRow } from '../mail/recipient.ts';
 import type { Sample } from '../metrics/recorder.ts';
 import { createLimiter, type Limit } from '../schedule/limiter.ts';
 import type { RetryPolicy } from '../schedule/retry.ts';
@@ -21,6 +21,7 @@ import type { DkimKey } from '../sign/key.ts';
 import type { HandshakeFailure } from '../smtp/handshake.ts';
 import type { RelayOptions } from '../smtp/relay.ts';
 import type { BatchTask } from '../worker/contract.ts';
+import { chooseList, type ListChoice, type ListToTake } from './campaign_lists.ts';
 import { lintCampaign } from './lint_campaign.ts';
 import { logEvent, type Log } from './log.ts';
 import { recoverCampaign, RunJournals, sweepJournals } from './journals.ts';
@@ -59,6 +60,8 @@ export interface SendReport {
   readonly end: 'finished' | 'already' | 'stopped';
   /** Rows read so far; all of the list's unless stopped. */
   readonly rows: number;
+  /** The list at hand, where it is not the campaign's first: its rows, and how many of them were known. */
+  readonly laterList: { readonly rows: number; readonly known: number } | undefined;
   readonly tally: Tally;
   /** Recipients that wait for another attempt, or for their first. */
   readonly pending: number;
@@ -81,6 +84,7 @@ export class Sending {
   readonly #abortIntake = new AbortController();
   #record: CampaignRecord;
   readonly #log: Log;
+  #list: ListChoice | undefined;
   #isLinted = false;
   #stopped = false;
   #dispatcher: Dispatcher | undefined;
@@ -141,7 +145,9 @@ export class Sending {
   async run(): Promise<SendReport> {
     const meter = new RunMeter(this.#request.relay, limitsOf(this.#request));
     this.subscribe((event) => meter.note(event));
-    if (await this.#isFinished()) return this.#report('already', meter);
+    const isChosen = await this.#chooseList();
+    if (!isChosen) return this.#report('stopped', meter);
+    if (this.#record.finishedAt !== undefined) return this.#report('already', meter);
     this.#events.publish({ kind: 'campaignStarted', campaign: this.#record.name });
     await this.#recover();
     const end = await this.#send(meter);
@@ -168,18 +174,27 @@ export class Sending {
     clearTimeout(this.#drainTimer);
     await this.#pool?.close();
     await this.#metrics?.close();
+    await this.#list?.close();
     await this.#ledger.close();
   }
 
-  /** True for a campaign that is over; throws where the list at hand is not its list. */
-  async #isFinished(): Promise<boolean> {
-    const { listPath } = this.#request;
-    if (this.#record.intake === 'open') return false;
-    if (listPath !== undefined) {
-      const digest = await digestList(await openSource(listPath));
-      if (digest !== this.#record.listDigest) throw changedList(this.#record.name, 'its content differs');
+  /** False where it was told to stop before it had read the list. */
+  async #chooseList(): Promise<boolean> {
+    const { listPath: path, list: options, stateDir } = this.#request;
+    const { signal } = this.#abortIntake;
+    try {
+      const list = await chooseList(this.#ledger, this.#record, { path, options, stateDir, signal });
+      this.#list = list;
+      const { name: campaign } = await this.#refreshed();
+      if (list.isAdded && list.later !== undefined) {
+        const { rows, known } = list.later;
+        this.#events.publish({ kind: 'listAdded', campaign, rows, known });
+      }
+      return true;
+    } catch (error) {
+      if (signal.aborted && error === signal.reason) return false;
+      throw error;
     }
-    return this.#record.finishedAt !== undefined;
   }
 
   /** Settles what the journals of an earlier run know and the ledger does not. */
@@ -257,8 +272,8 @@ export class Sending {
   /** Reads the list into the ledger while the dispatcher sends. Whatever goes wrong stops the dispatcher, too. */
   async #takeIn(dispatcher: Dispatcher, plan: PlanMemory): Promise<void> {
     try {
-      if (this.#record.intake === 'open') await this.#takeInList(dispatcher, plan);
-      else plan.setColumns(this.#record.columns);
+      plan.setColumns(this.#record.columns);
+      if (this.#list?.toTake !== undefined) await this.#takeInList(this.#list.toTake, dispatcher, plan);
       dispatcher.notifyListComplete();
     } catch (error) {
       // Being told to stop is no error of the list.
@@ -269,21 +284,20 @@ export class Sending {
     }
   }
 
-  async #takeInList(dispatcher: Dispatcher, plan: PlanMemory): Promise<void> {
-    const { listPath, list, campaign } = this.#request;
-    if (listPath === undefined) throw missingList(this.#record.name);
-    const sink = new LedgerSink(this.#ledger, this.#record, systemClock, {
-      begin: (columns) => {
+  async #takeInList(list: ListToTake, dispatcher: Dispatcher, plan: PlanMemory): Promise<void> {
+    const { campaign } = this.#request;
+    const hooks = {
+      begin: (columns: readonly string[]) => {
         checkTemplates(campaign, columns);
         plan.setColumns(columns);
         compileCampaign(plan.plan());
       },
-      batch: (payload, columns) => this.#lint(payload, columns),
-      stored: (part, fresh) => {
+      batch: (payload: Uint8Array, columns: readonly string[]) => this.#lint(payload, columns),
+      stored: (part: IntakePart, { refused }: { refused: readonly RefusedRow[] }) => {
         plan.setColumns(part.columns);
         dispatcher.notifyStored();
-        const invalid = fresh.refused.filter((row) => row.fate === 'invalid').length;
-        const duplicate = fresh.refused.length - invalid;
+        const invalid = refused.filter((row) => row.fate === 'invalid').length;
+        const duplicate = refused.length - invalid;
         this.#events.publish({
           kind: 'intakeProgressed',
           campaign: campaign.name,
@@ -292,9 +306,13 @@ export class Sending {
           duplicate,
         });
       },
-    });
-    const summary = await takeIn(await openSource(listPath), list, sink, this.#abortIntake.signal);
+    };
+    const sink = new LedgerSink(this.#ledger, this.#record, systemClock, hooks, list.later);
+    const summary = await takeIn(await list.open(), list.options, sink, this.#abortIntake.signal);
     const { rows, digest, columns } = summary;
+    sink.checkEnd(rows);
+    if (list.later !== undefined && list.later.digest !== digest)
+      throw changedList(this.#record.name, 'the list was changed while it was read');
     await this.#ledger.completeIntake(this.#record.id, { rows, listDigest: digest, columns });
   }
 
@@ -329,6 +347,7 @@ export class Sending {
       campaign: record.name,
       end,
       rows: record.rows,
+      laterList: this.#list?.later,
       tally: record.tally,
       pending: recipients,
       ...meter.read(),
@@ -371,7 +390,7 @@ async function findOrCreateCampaign(
   throw new PosthasteError({
     code: 'ERR_CAMPAIGN_CHANGED',
     message: `campaign "${name}" was begun with another template`,
-    hint: 'undo the change to go on with it, or give the changed campaign a name of its own',
+    hint: 'undo the change to go on with it, or send the changed one under a name of its own: --as NEW-NAME',
     exitCode: ExitCode.dataError,
   });
 }
@@ -393,15 +412,6 @@ function limitsOf(request: SendRequest): Limit[] {
     limits.push({ name: `relay ${relay.name} ${formatRate(relay.rate)}`, rate: relay.rate });
   if (rate !== undefined) limits.push({ name: `campaign ${campaign.name} ${formatRate(rate)}`, rate });
   return limits;
-}
-
-function missingList(campaign: string): PosthasteError {
-  return new PosthasteError({
-    code: 'ERR_LIST_MISSING',
-    message: `campaign "${campaign}" has no complete list yet`,
-    hint: 'name the list: posthaste send CAMPAIGN LIST, or - for standard input',
-    exitCode: ExitCode.usage,
-  });
 }
 
 function relayError(failure: HandshakeFailure): PosthasteError {

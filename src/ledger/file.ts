@@ -6,6 +6,7 @@ import { systemCodeOf } from '../base/error.ts';
 import { invariant } from '../base/invariant.ts';
 import { explainSqlite, makeCannotOpen, makeNewerFormat, makeUnknownFile } from './fault.ts';
 import { integerOf } from './reader.ts';
+import { migrationsFrom } from './migrations.ts';
 import { applicationId, createTables, formatVersion } from './schema.ts';
 
 /** For new files. A payload takes three pages of 8 KiB; bench/ledger.ts ran a tenth faster than with 4 or 16 KiB. */
@@ -73,25 +74,26 @@ export class LedgerFile {
   #settleIn(durability: 'process' | 'power'): void {
     this.#database.exec('PRAGMA locking_mode = EXCLUSIVE');
     this.#database.exec(`PRAGMA page_size = ${pageBytes}`);
-    const isNew = this.#checkFormat();
+    const version = this.#checkFormat();
     this.#database.exec('PRAGMA journal_mode = WAL');
     // WAL: NORMAL syncs checkpoints, FULL every commit too.
     this.#database.exec(`PRAGMA synchronous = ${durability === 'power' ? 'FULL' : 'NORMAL'}`);
     this.#database.exec(`PRAGMA wal_autocheckpoint = ${checkpointPages}`);
     this.write(() => {
-      if (isNew) this.#database.exec(createTables);
+      // One transaction: a process that dies in the middle leaves the file in the format that it had.
+      for (const sql of version === 0 ? [createTables] : migrationsFrom(version)) this.#database.exec(sql);
     });
   }
 
-  /** True for a file without anything in it. Throws for what is not a ledger of a format that we know. */
-  #checkFormat(): boolean {
+  /** The format; 0 for a file without anything in it. Throws for what is not a ledger of a format that we know. */
+  #checkFormat(): number {
     const owner = this.#readInteger('SELECT application_id AS value FROM pragma_application_id');
     const version = this.#readInteger('SELECT user_version AS value FROM pragma_user_version');
     const tables = this.#readInteger('SELECT count(*) AS value FROM sqlite_schema');
-    if (owner === 0 && tables === 0) return true;
+    if (owner === 0 && tables === 0) return 0;
     if (owner !== applicationId || version < 1) throw makeUnknownFile(this.#path);
     if (version > formatVersion) throw makeNewerFormat(this.#path, version, formatVersion);
-    return false;
+    return version;
   }
 
   #readInteger(sql: string): number {

@@ -12,28 +12,44 @@ export interface CampaignRecord {
   /** Digest of the campaign file and all that it names, to tell a changed one from the same. */
   readonly planDigest: string;
   readonly createdAt: number;
-  /** `complete` once the whole list is stored. */
+  /** `complete` once the whole list is stored; `open` again while what is new in a later list is taken in. */
   readonly intake: 'open' | 'complete';
   /** The list's columns, in the order of the recipients' cells; empty until intake has stored something. */
   readonly columns: readonly string[];
-  /** Digest of the list; empty until intake is complete. */
-  readonly listDigest: string;
+  /** The lists in the order in which they came: the first once it is complete, a later one from its beginning on. */
+  readonly lists: readonly ListRecord[];
   /** How many batches intake has stored. */
   readonly batchesTaken: number;
   /** How many refused rows intake has stored. */
   readonly refusedTaken: number;
-  /** Rows that intake has read from the list; all of them once it is complete. */
+  /** Rows that intake has read from the lists; all of them once it is complete. A row of a later list that was known does not count. */
   readonly rows: number;
   /** How many rows have met each fate. */
   readonly tally: Tally;
   readonly finishedAt: number | undefined;
 }
 
+/** One of the lists of a campaign. */
+export interface ListRecord {
+  readonly digest: string;
+  /** Its rows, whatever became of them. */
+  readonly rows: number;
+  /** Of them, those that the campaign had from earlier lists; they are not stored again. */
+  readonly known: number;
+  /** Rows, batches and refused rows of the campaign before it: its own are numbered from there on. */
+  readonly rowsBefore: number;
+  readonly batchesBefore: number;
+  readonly refusedBefore: number;
+}
+
+/** What is known of a later list before any of it is stored. */
+export type NewList = Pick<ListRecord, 'digest' | 'rows' | 'known'>;
+
 /** A campaign to be created. */
 export type NewCampaign = Pick<CampaignRecord, 'name' | 'planDigest' | 'createdAt'>;
 
-/** What is known of a list once it is read to its end. */
-export type CompletedIntake = Pick<CampaignRecord, 'rows' | 'listDigest' | 'columns'>;
+/** What is known of a list once it is read to its end; `rows` are the campaign's. */
+export type CompletedIntake = Pick<CampaignRecord, 'rows' | 'columns'> & { readonly listDigest: string };
 
 /** A batch to be stored. Rows are the list's; several batches may interleave between their first and last rows. */
 export interface NewBatch {
@@ -102,6 +118,9 @@ export interface ResultRow {
   readonly lastDeferral: Deferral | undefined;
 }
 
+/** A row as a list had it. */
+export type ListRow = Pick<ResultRow, 'row' | 'line' | 'cells' | 'address'>;
+
 /** A number that is not what it must be; `subject` names it for people. */
 export interface AuditDifference {
   readonly subject: string;
@@ -139,6 +158,13 @@ export interface Ledger {
   readRefusedRow(campaignId: number, n: number): Promise<number | undefined>;
   /** Every row of the list must be stored by now. */
   completeIntake(campaignId: number, done: CompletedIntake): Promise<void>;
+  /**
+   * Adds a later list to a campaign whose intake is complete. Where it has rows that are not known, intake is open again and the
+   * campaign not finished. Returns its record as it is then.
+   */
+  addList(campaignId: number, list: NewList): Promise<CampaignRecord>;
+  /** The rows 1 to `lastRow` that are stored, in row order and in pages, without what happened to them. */
+  readRows(campaignId: number, lastRow: number): AsyncIterable<readonly ListRow[]>;
 
   /**
    * Up to `limit` due batches that are not claimed, oldest due first, then by id. They count as claimed until they are

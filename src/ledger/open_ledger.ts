@@ -13,13 +13,15 @@ import type {
   CompletedIntake,
   IntakePart,
   Ledger,
+  ListRow,
   NewCampaign,
+  NewList,
   PendingSummary,
   ResultRow,
   Settlement,
   StoredBatch,
 } from './ledger.ts';
-import { readResultPages } from './results.ts';
+import { readResultPages, readRowPages } from './results.ts';
 import { settleBatch } from './settle.ts';
 
 export interface LedgerOptions {
@@ -31,6 +33,7 @@ export interface LedgerOptions {
 /**
  * Opens the ledger of a state directory, which is created where it is missing, and locks it for this process until `close`.
  * Throws PosthasteErrors ERR_STATE_IN_USE (75), ERR_STATE_NEWER, ERR_STATE_UNKNOWN_FILE (78) and those of the disk (74).
+ * A file of an older format is brought to today's first.
  */
 export async function openLedger({ directory, durability = 'process' }: LedgerOptions): Promise<Ledger> {
   const file = new LedgerFile(directory, durability);
@@ -96,6 +99,14 @@ class SqliteLedger implements Ledger {
 
   async completeIntake(campaignId: number, done: CompletedIntake): Promise<void> {
     this.#file.write(() => this.#tables.intake.complete(campaignId, done));
+  }
+
+  async addList(campaignId: number, list: NewList): Promise<CampaignRecord> {
+    return this.#file.write(() => this.#tables.campaigns.addList(campaignId, list));
+  }
+
+  readRows(campaignId: number, lastRow: number): AsyncIterable<readonly ListRow[]> {
+    return readRowPages(this.#file, this.#tables, campaignId, lastRow);
   }
 
   async claimDue(campaignId: number, now: number, limit: number): Promise<StoredBatch[]> {

@@ -14,7 +14,7 @@ test('a fresh campaign is open, empty and found by its name', async (t) => {
     createdAt: 7,
     intake: 'open',
     columns: [],
-    listDigest: '',
+    lists: [],
     batchesTaken: 0,
     refusedTaken: 0,
     rows: 0,
