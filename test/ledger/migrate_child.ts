@@ -4,6 +4,7 @@ import { DatabaseSync } from 'node:sqlite';
 import { openLedger } from '../../src/ledger/open_ledger.ts';
 
 const [directory = '', last = '0'] = process.argv.slice(2);
+// oxlint-disable-next-line typescript/unbound-method -- it is called with the database as `this`
 const exec = DatabaseSync.prototype.exec;
 let isWriting = false;
 let executed = 0;

@@ -34,7 +34,7 @@ function shapeOf(directory: string): unknown {
         SELECT m.type, m.name, c.name AS column, c.type AS column_type, c."notnull" AS needed, c.pk
         FROM sqlite_schema AS m LEFT JOIN pragma_table_xinfo(m.name) AS c ORDER BY m.name, c.cid`)
       .all()
-      .map((row) => ({ ...row })),
+      .map((row) => Object.entries(row)),
   );
 }
 
