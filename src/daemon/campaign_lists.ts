@@ -46,7 +46,7 @@ export async function chooseList(
 ): Promise<ListChoice> {
   const { path, options } = given;
   if (path === undefined) {
-    if (record.intake === 'open') throw missingList(record.name);
+    if (record.intake === 'open') throw missingList(record);
     return nothingToTake(undefined);
   }
   if (record.lists.length === 0) {
@@ -123,10 +123,11 @@ async function readEarlier(
   return earlier;
 }
 
-function missingList(campaign: string): PosthasteError {
+function missingList({ name, lists }: CampaignRecord): PosthasteError {
+  const state = lists.length === 0 ? 'has no complete list yet' : 'has taken in a part of a later list';
   return new PosthasteError({
     code: 'ERR_LIST_MISSING',
-    message: `campaign "${campaign}" has no complete list yet`,
+    message: `campaign "${name}" ${state}`,
     hint: 'name the list: posthaste send CAMPAIGN LIST, or - for standard input',
     exitCode: ExitCode.usage,
   });

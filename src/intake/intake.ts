@@ -112,6 +112,8 @@ export async function takeIn(
       signal?.throwIfAborted();
     }
   }
+  // Ctrl-C ends a pipe's writer, too: what looks like the end of the list may be that.
+  signal?.throwIfAborted();
   const mayBeCutOff = source.isPipe === true && options.partial !== true;
   return { ...(await intake.finish(mayBeCutOff)), digest: hash.digest('hex') };
 }

@@ -45,6 +45,9 @@ test('kill -9 after any commit of a second intake: the same command goes on, nob
     assert.match(refused.stderr, /has taken in a part of a later list.*\n.*give that list again/);
   }
 
+  const none = await folder.run(args.toSpliced(2, 1));
+  assert.deepEqual([none.code, /has taken in a part of a later list/.test(none.stderr)], [64, true]);
+
   const last = await folder.run(args);
   noteReported(last, reported);
   assert.equal(last.code, 0, last.stderr);

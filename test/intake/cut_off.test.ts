@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
 import { PosthasteError } from '../../src/base/error.ts';
+import { takeIn } from '../../src/intake/intake.ts';
 import { takeList, type TakenList } from './take.ts';
 
 function fromPipe(text: string, options = {}): Promise<TakenList> {
@@ -53,6 +54,19 @@ test('a whole list from a pipe is taken, whatever its line ends; an empty one is
     assert.deepEqual([codeOf(taken), taken.result?.recipients], [undefined, 1]);
   }
   for (const empty of ['', '  ', '\n']) assert.equal(codeOf(await fromPipe(empty)), 'ERR_LIST_EMPTY');
+});
+
+test('a list whose writer was stopped together with its reader is neither whole nor cut off, but stopped', async () => {
+  const controller = new AbortController();
+  const source = Object.assign(
+    (async function* writeAndDie() {
+      yield await Promise.resolve(Buffer.from('email\na@example.com\n'));
+      controller.abort(new Error('told to stop'));
+    })(),
+    { name: 'standard input', isPipe: true },
+  );
+  const sink = { begin: () => Promise.resolve(), store: () => assert.fail('stored') };
+  await assert.rejects(takeIn(source, { batchRows: 3 }, sink, controller.signal), /told to stop/);
 });
 
 test('a stray quote with whole rows behind it is an invalid row, from a pipe, too', async () => {
