@@ -22,6 +22,8 @@ export class CampaignTable {
   readonly #complete: StatementSync;
   readonly #reopen: StatementSync;
   readonly #finish: StatementSync;
+  readonly #unfinish: StatementSync;
+  readonly #compact: StatementSync;
   readonly #lists: ListTable;
 
   constructor(file: LedgerFile) {
@@ -47,6 +49,10 @@ export class CampaignTable {
     );
     this.#reopen = file.prepare(`UPDATE campaign SET intake = 'open', finished_at = NULL WHERE id = ?`);
     this.#finish = file.prepare('UPDATE campaign SET finished_at = ? WHERE id = ? AND finished_at IS NULL');
+    this.#unfinish = file.prepare('UPDATE campaign SET finished_at = NULL WHERE id = ?');
+    this.#compact = file.prepare(
+      'UPDATE campaign SET compacted_at = ? WHERE id = ? AND finished_at IS NOT NULL AND compacted_at IS NULL',
+    );
   }
 
   find(name: string): CampaignRecord | undefined {
@@ -80,7 +86,7 @@ export class CampaignTable {
 
   addTally(id: number, tally: Tally): void {
     for (const fate of fates) {
-      if (tally[fate] > 0) this.#addTally.run(id, fate, tally[fate]);
+      if (tally[fate] !== 0) this.#addTally.run(id, fate, tally[fate]);
     }
   }
 
@@ -112,6 +118,19 @@ export class CampaignTable {
     this.#finish.run(now, id);
   }
 
+  /** Takes rows back from the sums; the campaign is not finished any more. */
+  takeBack(id: number, tally: Tally): void {
+    const less = emptyTally();
+    for (const fate of fates) less[fate] = -tally[fate];
+    this.addTally(id, less);
+    this.#unfinish.run(id);
+  }
+
+  compact(id: number, now: number): void {
+    const { changes } = this.#compact.run(now, id);
+    invariant(changes === 1, `campaign ${id} was to be compacted before it was finished, or again`);
+  }
+
   #read(row: SqlRow): CampaignRecord {
     const id = integerOf(row, 'id');
     return {
@@ -127,6 +146,7 @@ export class CampaignTable {
       rows: integerOf(row, 'row_count'),
       tally: this.#readTally(id),
       finishedAt: optionalIntegerOf(row, 'finished_at'),
+      compactedAt: optionalIntegerOf(row, 'compacted_at'),
     };
   }
 

@@ -1,8 +1,8 @@
 // The ledger's contract: what was promised and what happened, as plain data behind asynchronous calls.
 import type { Batch } from '../mail/batch.ts';
 import type { Deferral, Delivery } from '../mail/delivery.ts';
-import type { Tally } from '../mail/outcome.ts';
-import type { Cell, RefusedRow } from '../mail/recipient.ts';
+import type { Fate, RetriableFate, Tally } from '../mail/outcome.ts';
+import type { Cell, Recipient, RefusedRow } from '../mail/recipient.ts';
 
 /** A campaign as the ledger knows it. Instants are in ms since the epoch. */
 export interface CampaignRecord {
@@ -27,6 +27,8 @@ export interface CampaignRecord {
   /** How many rows have met each fate. */
   readonly tally: Tally;
   readonly finishedAt: number | undefined;
+  /** Since when its rows count as gone, and only this record is left of it; undefined while it has them. */
+  readonly compactedAt: number | undefined;
 }
 
 /** One of the lists of a campaign. */
@@ -120,6 +122,28 @@ export interface ResultRow {
 
 /** A row as a list had it. */
 export type ListRow = Pick<ResultRow, 'row' | 'line' | 'cells' | 'address'>;
+/** Which finished rows are to be tried again. */
+export interface RetryChoice {
+  readonly fates: ReadonlySet<RetriableFate>;
+  /** Categories of `mail/verdict.ts`; all where it is absent. */
+  readonly categories?: ReadonlySet<string> | undefined;
+}
+
+/** How many rows of a campaign ended alike. */
+export interface EndCount {
+  readonly fate: Fate;
+  readonly classification: string;
+  readonly rows: number;
+}
+
+/** The size of the ledger on disk. */
+export interface LedgerSpace {
+  readonly fileBytes: number;
+  /** Of these: free for what comes next. */
+  readonly freeBytes: number;
+  /** False for files from before format 2: their free pages are used again, but stay. */
+  readonly canShrink: boolean;
+}
 
 /** A number that is not what it must be; `subject` names it for people. */
 export interface AuditDifference {
@@ -133,6 +157,8 @@ export interface CampaignAudit {
   readonly rows: number;
   readonly tally: Tally;
   readonly pendingRecipients: number;
+  /** Its rows are gone since then: the sums are all that could be checked. */
+  readonly compactedAt: number | undefined;
   readonly differences: readonly AuditDifference[];
 }
 
@@ -184,6 +210,29 @@ export interface Ledger {
   settle(settlements: readonly Settlement[]): Promise<void>;
   /** Every row must have its fate by now. The first time counts. */
   finishCampaign(campaignId: number, now: number): Promise<void>;
+
+  /**
+   * Makes finished rows pending again: their outcomes stay as deferrals, the campaign is finished no more. The list must be
+   * complete and its rows there. Returns how many of each fate there were. Blocks for some ten seconds per million rows.
+   */
+  retryRows(
+    campaignId: number,
+    choice: RetryChoice,
+    now: number,
+    laneOf: (recipient: Recipient) => string,
+  ): Promise<Tally>;
+  /** The finished rows, counted by how they ended. */
+  countEnds(campaignId: number): Promise<EndCount[]>;
+
+  /** The rows of a finished campaign count as gone from now on; `removeRemnants` takes them away. */
+  compactCampaign(campaignId: number, now: number): Promise<void>;
+  /** Compacted campaigns of which rows are still there. */
+  listRemnants(): Promise<number[]>;
+  /** Removes some rows of a compacted campaign, in some milliseconds. Returns how many; 0 when none are left. */
+  removeRemnants(campaignId: number): Promise<number>;
+  readSpace(): Promise<LedgerSpace>;
+  /** One step of giving free space back to the file system, in some milliseconds. Returns whether there is more to give. */
+  shrink(): Promise<boolean>;
 
   /**
    * Every stored row in row order, a page of rows at a time (a row at a time, waiting would cost more than reading), as

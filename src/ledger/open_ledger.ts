@@ -1,27 +1,33 @@
 // Opens the ledger: the file, its tables, and the contract in front of them.
 import { invariant } from '../base/invariant.ts';
-import { sumTally } from '../mail/outcome.ts';
+import { sumTally, type Tally } from '../mail/outcome.ts';
+import type { Recipient } from '../mail/recipient.ts';
 import { auditLedger } from './audit.ts';
 import { BatchTable } from './batches.ts';
 import { CampaignTable } from './campaigns.ts';
 import { DeliveryTable } from './deliveries.ts';
 import { LedgerFile } from './file.ts';
 import { IntakeStore } from './intake_store.ts';
+import { Remnants } from './remnants.ts';
 import type {
   CampaignAudit,
   CampaignRecord,
   CompletedIntake,
+  EndCount,
   IntakePart,
   Ledger,
+  LedgerSpace,
   ListRow,
   NewCampaign,
   NewList,
   PendingSummary,
   ResultRow,
+  RetryChoice,
   Settlement,
   StoredBatch,
 } from './ledger.ts';
 import { readResultPages, readRowPages } from './results.ts';
+import { retryRows } from './retry.ts';
 import { settleBatch } from './settle.ts';
 
 export interface LedgerOptions {
@@ -56,6 +62,7 @@ interface LedgerTables {
 class SqliteLedger implements Ledger {
   readonly #file: LedgerFile;
   readonly #tables: LedgerTables;
+  readonly #remnants: Remnants;
 
   constructor(file: LedgerFile) {
     this.#file = file;
@@ -64,6 +71,7 @@ class SqliteLedger implements Ledger {
     const deliveries = new DeliveryTable(file);
     const intake = new IntakeStore(file, { campaigns, batches, deliveries });
     this.#tables = { campaigns, batches, deliveries, intake };
+    this.#remnants = new Remnants(file);
   }
 
   async findCampaign(name: string): Promise<CampaignRecord | undefined> {
@@ -152,6 +160,50 @@ class SqliteLedger implements Ledger {
       );
       this.#tables.campaigns.finish(campaignId, now);
     });
+  }
+
+  async retryRows(
+    campaignId: number,
+    choice: RetryChoice,
+    now: number,
+    laneOf: (recipient: Recipient) => string,
+  ): Promise<Tally> {
+    return this.#file.write(() => retryRows(this.#tables, { campaignId, choice, now, laneOf }));
+  }
+
+  async countEnds(campaignId: number): Promise<EndCount[]> {
+    return this.#file.read(() => this.#tables.deliveries.countEnds(campaignId));
+  }
+
+  async compactCampaign(campaignId: number, now: number): Promise<void> {
+    this.#file.write(() => this.#tables.campaigns.compact(campaignId, now));
+  }
+
+  async listRemnants(): Promise<number[]> {
+    return this.#file.read(() => this.#remnants.list());
+  }
+
+  async removeRemnants(campaignId: number): Promise<number> {
+    return this.#file.write(() => {
+      const { compactedAt } = this.#tables.campaigns.get(campaignId);
+      invariant(
+        compactedAt !== undefined,
+        `rows of campaign ${campaignId}, which is not compacted, were to go`,
+      );
+      return this.#remnants.remove(campaignId);
+    });
+  }
+
+  async readSpace(): Promise<LedgerSpace> {
+    return this.#file.read(() => this.#file.readSpace());
+  }
+
+  async shrink(): Promise<boolean> {
+    const before = await this.readSpace();
+    if (!before.canShrink || before.freeBytes === 0) return false;
+    this.#file.shrink();
+    const { freeBytes } = await this.readSpace();
+    return freeBytes > 0 && freeBytes < before.freeBytes;
   }
 
   async *readResults(campaignId: number): AsyncGenerator<readonly ResultRow[], void, undefined> {

@@ -20,6 +20,7 @@ test('a fresh campaign is open, empty and found by its name', async (t) => {
     rows: 0,
     tally: emptyTally(),
     finishedAt: undefined,
+    compactedAt: undefined,
   });
   assert.deepEqual(await ledger.findCampaign('spring'), created);
   assert.equal(await ledger.findCampaign('autumn'), undefined);
