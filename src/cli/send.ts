@@ -36,23 +36,14 @@ const drainTimeoutMs = 30_000;
 const batchRows = 250;
 
 export function addSend(program: Command, setExitCode: SetExitCode): void {
-  program
+  const command = program
     .command('send')
     .description(
       'send a campaign in the foreground, to the end; the same command again goes on where it stopped',
     )
     .argument('<campaign>', 'the campaign file (YAML)')
-    .argument('[list]', 'the list: CSV or NDJSON, plain, gzip or zstd; - is standard input')
-    .option('--config <file>', `the configuration file (else ${configPlaces.join(' or ')})`)
-    .option('--state <dir>', 'where the ledger is kept')
-    .option(
-      '--relay <url>',
-      'smtp://, smtp+starttls:// or smtps://user:password@host:port (else $POSTHASTE_RELAY)',
-    )
-    .option('--metrics <host:port>', 'serve /metrics, /healthz and /readyz there while sending')
-    .option('--results <file>', "write the list with each row's fate: CSV, or NDJSON by its ending")
-    .option('--json', 'end with one summary object on stdout')
-    .option('--as <name>', "the campaign's name, in place of the file's", parseCampaignName)
+    .argument('[list]', 'the list: CSV or NDJSON, plain, gzip or zstd; - is standard input');
+  addSendingOptions(command)
     .option('--partial', 'take a list from a pipe even if it seems to be cut off')
     .addOption(
       new Option('--expect-rows <number>', 'refuse a list with fewer rows, as cut off')
@@ -64,11 +55,33 @@ export function addSend(program: Command, setExitCode: SetExitCode): void {
     });
 }
 
-/** Runs the command. Returns the exit code of the contract; throws what `printError` prints. */
+/** The options of `SendingOptions`, for the command line. */
+export function addSendingOptions(command: Command): Command {
+  return command
+    .option('--config <file>', `the configuration file (else ${configPlaces.join(' or ')})`)
+    .option('--state <dir>', 'where the ledger is kept')
+    .option(
+      '--relay <url>',
+      'smtp://, smtp+starttls:// or smtps://user:password@host:port (else $POSTHASTE_RELAY)',
+    )
+    .option('--metrics <host:port>', 'serve /metrics, /healthz and /readyz there while sending')
+    .option('--results <file>', "write the list with each row's fate: CSV, or NDJSON by its ending")
+    .option('--json', 'end with one summary object on stdout')
+    .option('--as <name>', "the campaign's name, in place of the file's", parseCampaignName);
+}
+
+/** What is to be done in the ledger before sending. */
+type Prepare = (sending: Sending, campaign: string) => Promise<void>;
+
+/**
+ * Runs the command. Returns the exit code of the contract; throws what `printError` prints. With `prepare` the campaign and its
+ * list must be in the ledger already, and no list is read.
+ */
 export async function send(
   campaignPath: string,
   listPath: string | undefined,
   options: SendingOptions,
+  prepare?: Prepare,
 ): Promise<ExitCode> {
   const { state, metrics } = options;
   const relayUrl = options.relay ?? process.env['POSTHASTE_RELAY'];
@@ -78,12 +91,17 @@ export async function send(
     relay: relayUrl,
   });
   const file = loadCampaign(campaignPath, process.env, options.as);
-  const sending = await open(config, file, listPath, options);
+  const sending = await (prepare === undefined
+    ? open(config, file, listPath ?? file.list.file, options, 'begin')
+    : open(config, file, undefined, options, 'find'));
   const stopListening = stopOnSignals(sending);
   if (sending.metricsUrl !== undefined)
     process.stderr.write(`posthaste: metrics on ${sending.metricsUrl}/metrics\n`);
   try {
-    return await runAndReport(sending, file, options);
+    await prepare?.(sending, file.campaign.name);
+    const exitCode = await runAndReport(sending, file, options);
+    if (exitCode === ExitCode.ok) await sending.compact(config.keepMs);
+    return exitCode;
   } finally {
     stopListening();
     await sending.close();
@@ -95,6 +113,7 @@ async function open(
   file: CampaignFile,
   listPath: string | undefined,
   { partial, expectRows: expectedRows }: SendingOptions,
+  how: 'begin' | 'find',
 ): Promise<Sending> {
   // On a terminal the progress line tells what the log would; there the log is for trouble only.
   const log = openLog(process.stderr.isTTY ? 'warn' : config.logLevel, process.stderr);
@@ -111,7 +130,7 @@ async function open(
       retry: file.retry,
       inDoubt: file.inDoubt,
       durability: config.durability,
-      listPath: listPath ?? file.list.file,
+      listPath,
       list: { ...file.list, batchRows, partial, expectedRows },
       threads: config.threads,
       metrics: config.metrics,
@@ -119,6 +138,7 @@ async function open(
       version: version(),
     },
     log,
+    how,
   );
 }
 
@@ -134,10 +154,12 @@ async function runAndReport(
     report = await sending.run();
   } finally {
     progress.close();
-    if (options.results !== undefined) await writeAllResults(sending, file, options.results);
+    if (options.results !== undefined && sending.hasRows)
+      await writeAllResults(sending, file, options.results);
   }
   if (options.json === true) process.stdout.write(`${JSON.stringify(summaryOf(report))}\n`);
-  process.stderr.write(describeReport(report, options.results));
+  process.stderr.write(describeReport(report, sending.hasRows ? options.results : undefined));
+  if (options.results !== undefined) sending.checkRows();
   return report.end === 'stopped' ? ExitCode.tempFail : ExitCode.ok;
 }
 

@@ -5,6 +5,7 @@ import { takeIn, type IntakeSink, type ListOptions } from '../intake/intake.ts';
 import { keepList, type KeptList } from '../intake/keep_list.ts';
 import { openSource, type ListSource } from '../intake/source.ts';
 import type { CampaignRecord, Ledger, ListRecord } from '../ledger/ledger.ts';
+import { refuseListIfCompacted } from './compact.ts';
 
 /** What a run was given. */
 export interface GivenList {
@@ -79,6 +80,7 @@ async function chooseLater(
     await kept.close();
     return nothingToTake(index === 0 ? undefined : known);
   }
+  refuseListIfCompacted(record);
   const earlier = await readEarlier(ledger, record, record.rows, given.signal);
   const survey = await takeIn(await kept.open(), { ...given.options, earlier }, forgetful, given.signal);
   const { digest, listRows: rows, known: knownRows } = survey;

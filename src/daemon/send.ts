@@ -8,11 +8,11 @@ import { Dispatcher, type DispatchEnd } from '../dispatch/dispatcher.ts';
 import { openWorkerPool, type WorkerPool } from '../dispatch/worker_pool.ts';
 import { createFanout, type Fanout } from '../events/fanout.ts';
 import { takeIn, type IntakePart, type ListOptions } from '../intake/intake.ts';
-import type { CampaignRecord, Ledger, ResultRow } from '../ledger/ledger.ts';
+import type { CampaignRecord, Ledger, ResultRow, RetryChoice } from '../ledger/ledger.ts';
 import { openLedger } from '../ledger/open_ledger.ts';
 import type { Campaign } from '../mail/campaign.ts';
 import type { PosthasteEvent } from '../mail/event.ts';
-import type { Tally } from '../mail/outcome.ts';
+import { sumTally, type Tally } from '../mail/outcome.ts';
 import type { RefusedRow } from '../mail/recipient.ts';
 import type { Sample } from '../metrics/recorder.ts';
 import { createLimiter, type Limit } from '../schedule/limiter.ts';
@@ -21,12 +21,15 @@ import type { DkimKey } from '../sign/key.ts';
 import type { HandshakeFailure } from '../smtp/handshake.ts';
 import type { RelayOptions } from '../smtp/relay.ts';
 import type { BatchTask } from '../worker/contract.ts';
+import { unknownCampaign } from './audit.ts';
 import { chooseList, type ListChoice, type ListToTake } from './campaign_lists.ts';
+import { compactDue, refuseIfCompacted } from './compact.ts';
 import { lintCampaign } from './lint_campaign.ts';
 import { logEvent, type Log } from './log.ts';
 import { recoverCampaign, RunJournals, sweepJournals } from './journals.ts';
 import type { MetricsServer } from './metrics_server.ts';
 import { PlanMemory } from './plan_memory.ts';
+import { changedCampaign, checkRetriable } from './retry.ts';
 import { RunMeter } from './run_meter.ts';
 import { changedList, LedgerSink } from './take_in.ts';
 
@@ -158,6 +161,43 @@ export class Sending {
     const report = await this.#report('finished', meter);
     this.#events.publish({ kind: 'campaignFinished', campaign: this.#record.name, tally: report.tally });
     return report;
+  }
+
+  /** Makes rows that ended in certain ways pending again, for `run` to send. Returns how many of each fate there were. */
+  async retry(choice: RetryChoice): Promise<Tally> {
+    checkRetriable(this.#record);
+    // First what an earlier run did: those it left in doubt may be among the chosen.
+    await this.#recover();
+    const { id, name: campaign } = this.#record;
+    // Intake gives every recipient this lane.
+    const fates = await this.#ledger.retryRows(id, choice, systemClock.now(), () => '');
+    if (sumTally(fates) > 0) this.#log.info({ campaign, fates }, 'rows are sent again');
+    await this.#refreshed();
+    return fates;
+  }
+
+  /** Removes the rows of campaigns that finished longer ago than `keepMs`, until stopped. The last thing of a run. */
+  async compact(keepMs: number | undefined): Promise<void> {
+    const stopped = (): boolean => this.#stopped;
+    try {
+      const due = await compactDue(this.#ledger, { keepMs, now: systemClock.now(), stopped });
+      for (const { name, rows } of due)
+        this.#log.info({ campaign: name, rows }, 'rows were removed, as keep says');
+    } catch (error) {
+      // Every row has its fate: what the disk refuses now does not make this campaign's end a failure.
+      if (!(error instanceof PosthasteError)) throw error;
+      this.#log.error({ err: error }, 'old rows could not be removed; the next run goes on');
+    }
+  }
+
+  /** False for a campaign that has lost its rows to `compact`. */
+  get hasRows(): boolean {
+    return this.#record.compactedAt === undefined;
+  }
+
+  /** Throws ERR_ROWS_GONE (66) for a campaign that has lost its rows to `compact`. */
+  checkRows(): void {
+    refuseIfCompacted(this.#record, 'there are no results any more');
   }
 
   /** Every row of the list, in its order and in pages, with what has happened to it so far. */
@@ -360,12 +400,19 @@ export class Sending {
   }
 }
 
-/** Opens the ledger, finds or begins the campaign in it, and starts the metrics listener. */
-export async function openSending(written: SendRequest, log: Log): Promise<Sending> {
+/** Opens the ledger, finds or begins the campaign in it (or only finds it), and starts the metrics listener. */
+export async function openSending(
+  written: SendRequest,
+  log: Log,
+  how: 'begin' | 'find' = 'begin',
+): Promise<Sending> {
   const request = { ...written, campaign: await prepareCampaign(written.campaign) };
   const ledger = await openLedger({ directory: request.stateDir, durability: request.durability });
   try {
-    const record = await findOrCreateCampaign(ledger, request.campaign.name, request.planDigest);
+    const { name } = request.campaign;
+    if (how === 'find' && (await ledger.findCampaign(name)) === undefined)
+      throw await unknownCampaign(ledger, request.stateDir, name);
+    const record = await findOrCreateCampaign(ledger, name, request.planDigest);
     const sending = new Sending(request, ledger, record, log);
     await sending.serveMetrics(log);
     return sending;
@@ -387,12 +434,7 @@ async function findOrCreateCampaign(
   // It was refused before anything of it was stored, and has been corrected.
   const replanned = await ledger.replanCampaign(known.id, planDigest);
   if (replanned.planDigest === planDigest) return replanned;
-  throw new PosthasteError({
-    code: 'ERR_CAMPAIGN_CHANGED',
-    message: `campaign "${name}" was begun with another template`,
-    hint: 'undo the change to go on with it, or send the changed one under a name of its own: --as NEW-NAME',
-    exitCode: ExitCode.dataError,
-  });
+  throw changedCampaign(name);
 }
 
 /** Before there are threads. */
