@@ -24,7 +24,7 @@ export async function openLedger(_options: LedgerOptions): Promise<Partial<Ledge
       }
       change({ columns, rows });
     },
-    completeIntake: async (_, done) => void change({ ...done, intake: 'complete' }),
+    completeIntake: async (_, { rows, columns }) => void change({ rows, columns, intake: 'complete' }),
     claimDue: async (_campaignId, _now, limit) => {
       const due = [...waiting.values().take(limit)];
       for (const batch of due) {
@@ -49,6 +49,7 @@ export async function openLedger(_options: LedgerOptions): Promise<Partial<Ledge
       }
     },
     finishCampaign: async () => {},
+    listRemnants: async () => [],
     close: async () => {},
   };
 }
@@ -60,10 +61,11 @@ const emptyRecord = {
   createdAt: 0,
   intake: 'open',
   columns: [],
-  listDigest: '',
+  lists: [],
   batchesTaken: 0,
   refusedTaken: 0,
   rows: 0,
   tally: emptyTally(),
   finishedAt: undefined,
+  compactedAt: undefined,
 } as const;

@@ -2,10 +2,11 @@
 import { existsSync } from 'node:fs';
 import type { Command } from 'commander';
 import { ExitCode } from '../base/error.ts';
-import { loadCampaign } from '../config/load_campaign.ts';
+import { formatDay } from '../base/instant.ts';
 import { loadConfig } from '../config/load_config.ts';
 import { auditCampaign, type AuditReport } from '../daemon/audit.ts';
 import { fates } from '../mail/outcome.ts';
+import { findCampaign } from './named_campaign.ts';
 import type { SetExitCode } from './command_line.ts';
 import { count } from './print.ts';
 import { configPlaces } from './send.ts';
@@ -32,8 +33,7 @@ export function addAudit(program: Command, setExitCode: SetExitCode): void {
 async function audit(campaign: string, options: AuditOptions): Promise<ExitCode> {
   const { config: configPath = configPlaces.find(existsSync), state } = options;
   const { stateDir } = loadConfig(configPath, process.env, { state });
-  const name = existsSync(campaign) ? loadCampaign(campaign).campaign.name : campaign;
-  const report = await auditCampaign(stateDir, name);
+  const report = await auditCampaign(stateDir, findCampaign(campaign).name);
   process.stdout.write(
     options.json === true ? `${JSON.stringify({ type: 'audit', ...report })}\n` : describe(report),
   );
@@ -48,6 +48,7 @@ function describe({
   pendingRecipients,
   unsettled,
   inDoubt,
+  compactedAt,
   differences,
 }: AuditReport): string {
   const found = fates.filter((fate) => tally[fate] > 0).map((fate) => line(fate, tally[fate]));
@@ -58,14 +59,18 @@ function describe({
       : `  of the pending ${count(unsettled)} are answered by the journal and ${count(inDoubt)} in doubt; the next run settles them\n`;
   const verdict =
     differences.length === 0
-      ? 'it adds up: each row is in one place\n'
+      ? `it adds up: ${compactedAt === undefined ? 'each row is in one place' : 'the sums are as many as the rows'}\n`
       : differences
           .map(
             (one) =>
               `DIFFERENCE  ${one.subject}: ${count(one.expected)} expected, ${count(one.found)} found\n`,
           )
           .join('');
-  return `${campaign}: recounted row by row\n${found.join('')}${pending}${line('rows', rows)}${known}${verdict}`;
+  const how =
+    compactedAt === undefined
+      ? 'recounted row by row'
+      : `its rows are gone since ${formatDay(compactedAt)}, only the sums could be checked`;
+  return `${campaign}: ${how}\n${found.join('')}${pending}${line('rows', rows)}${known}${verdict}`;
 }
 
 function line(what: string, rows: number): string {

@@ -11,9 +11,12 @@ type AddCommand = (program: Command, setExitCode: SetExitCode) => void;
 const commands: Readonly<Record<string, () => Promise<AddCommand>>> = {
   send: async () => (await import('./send.ts')).addSend,
   audit: async () => (await import('./audit.ts')).addAudit,
+  compact: async () => (await import('./compact.ts')).addCompact,
   demo: async () => (await import('./demo.ts')).addDemo,
   results: async () => (await import('./results.ts')).addResults,
+  retry: async () => (await import('./retry.ts')).addRetry,
   sandbox: async () => (await import('./sandbox.ts')).addSandbox,
+  status: async () => (await import('./status.ts')).addStatus,
 };
 
 /** Runs one command. Returns the exit code; prints everything that is to be said, errors on stderr. */

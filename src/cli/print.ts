@@ -1,6 +1,7 @@
 // Printing: errors and reports as people read them. Data goes to stdout, the rest to stderr.
 import { ExitCode, messageOf, PosthasteError } from '../base/error.ts';
 import { unreachable } from '../base/invariant.ts';
+import { describeList } from '../daemon/describe_list.ts';
 import type { SendReport } from '../daemon/send.ts';
 import { fates } from '../mail/outcome.ts';
 
@@ -36,6 +37,8 @@ export function summaryOf(report: SendReport): Record<string, unknown> {
     campaign: report.campaign,
     end: report.end,
     rows: report.rows,
+    // JSON leaves out what is undefined.
+    known: report.laterList?.known,
     ...report.tally,
     deferred: report.pending,
     seconds: round(report.seconds, 3),
@@ -53,6 +56,7 @@ export function describeReport(report: SendReport, resultsPath: string | undefin
   const lines = [
     `${report.campaign}: ${headline(report)}`,
     `  ${counts.length === 0 ? 'no row has a fate yet' : counts.join('  ')}`,
+    ...(report.laterList === undefined ? [] : [`  this list: ${describeList(report.laterList)}`]),
     ...(report.bottleneck === undefined ? [] : [`  limited by ${report.bottleneck}`]),
     ...(resultsPath === undefined ? [] : [`  results in ${resultsPath}`]),
   ];

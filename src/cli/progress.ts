@@ -65,6 +65,7 @@ function noteEvent(state: ProgressState, event: PosthasteEvent): void {
       return;
     case 'campaignStarted':
     case 'campaignFinished':
+    case 'listAdded':
     case 'rowsEnded':
       return;
     default:

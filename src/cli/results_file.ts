@@ -11,8 +11,8 @@ import type { Cell } from '../mail/recipient.ts';
 
 export interface ResultsSource {
   readonly campaign: string;
-  /** The domain of the from address, for Message-IDs. */
-  readonly fromDomain: string;
+  /** The domain of the from address, for Message-IDs; without it they have no column. */
+  readonly fromDomain?: string | undefined;
   readonly columns: readonly string[];
   /** The name of a row's variant, where the campaign has variants: they get a column. */
   readonly variantOf?: ((row: number) => string) | undefined;
@@ -50,8 +50,12 @@ export async function writeResults(path: string, source: ResultsSource): Promise
   const partial = path === '-' ? undefined : `${path}.partial`;
   const ndjson = /\.(ndjson|jsonl)$/i.test(path);
   // A list's own column with one of our names is not overwritten.
-  const { variantOf } = source;
-  const ours = variantOf === undefined ? ourColumns.filter((name) => name !== 'variant') : ourColumns;
+  const { variantOf, fromDomain } = source;
+  const unknown = new Set<string>([
+    ...(variantOf === undefined ? ['variant'] : []),
+    ...(fromDomain === undefined ? ['message_id'] : []),
+  ]);
+  const ours = ourColumns.filter((name) => !unknown.has(name));
   const columns = source.columns.map((name) => (ours.some((one) => one === name) ? `list_${name}` : name));
   try {
     const stream = partial === undefined ? process.stdout : createWriteStream(partial, { mode: 0o600 });
@@ -62,7 +66,7 @@ export async function writeResults(path: string, source: ResultsSource): Promise
         if (source.only?.has(stateOf(row)) === false) continue;
         const values = resultValues(
           row,
-          messageIdOf(prefix, row.row, source.fromDomain),
+          fromDomain === undefined ? undefined : messageIdOf(prefix, row.row, fromDomain),
           variantOf?.(row.row),
         );
         text += ndjson
@@ -90,13 +94,20 @@ export async function writeResults(path: string, source: ResultsSource): Promise
 }
 
 type OurColumn = (typeof ourColumns)[number];
-type ResultValues = Record<Exclude<OurColumn, 'variant'>, string | number> & { variant: string | undefined };
+type ResultValues = Record<Exclude<OurColumn, 'variant' | 'message_id'>, string | number> & {
+  variant: string | undefined;
+  message_id: string | undefined;
+};
 
 function stateOf({ delivery, lastDeferral }: ResultRow): ResultState {
   return delivery?.fate ?? (lastDeferral === undefined ? 'pending' : 'deferred');
 }
 
-function resultValues(row: ResultRow, messageId: string, variant: string | undefined): ResultValues {
+function resultValues(
+  row: ResultRow,
+  messageId: string | undefined,
+  variant: string | undefined,
+): ResultValues {
   const { delivery, lastDeferral } = row;
   const record = delivery ?? lastDeferral;
   const tried = record !== undefined && record.relay !== '';
@@ -108,9 +119,9 @@ function resultValues(row: ResultRow, messageId: string, variant: string | undef
     classification: record?.classification ?? '',
     relay: record?.relay ?? '',
     attempts: delivery?.attempts ?? lastDeferral?.attempt ?? 0,
-    message_id: tried ? `<${messageId}>` : '',
-    finished_at: delivery === undefined ? '' : formatInstant(delivery.finishedAt),
     // JSON leaves out what is undefined.
+    message_id: messageId === undefined ? undefined : tried ? `<${messageId}>` : '',
+    finished_at: delivery === undefined ? '' : formatInstant(delivery.finishedAt),
     variant,
   };
 }

@@ -1,6 +1,6 @@
 // posthaste send: one campaign in the foreground, to its end; the same command again goes on.
 import { existsSync } from 'node:fs';
-import type { Command } from 'commander';
+import { InvalidArgumentError, Option, type Command } from 'commander';
 import { ExitCode } from '../base/error.ts';
 import { chooseRelay } from '../config/choose_relay.ts';
 import { loadCampaign, type CampaignFile } from '../config/load_campaign.ts';
@@ -11,6 +11,7 @@ import { warnAboutSigning } from '../daemon/signing.ts';
 import { startThreads } from '../daemon/threads.ts';
 import { domainOf } from '../mail/address.ts';
 import { nameVariants } from '../mail/variant.ts';
+import { parseCampaignName } from './campaign_name.ts';
 import type { SetExitCode } from './command_line.ts';
 import { describeReport, summaryOf } from './print.ts';
 import { openProgress } from './progress.ts';
@@ -25,6 +26,9 @@ export interface SendingOptions {
   readonly metrics?: string;
   readonly results?: string;
   readonly json?: boolean;
+  readonly as?: string;
+  readonly partial?: boolean;
+  readonly expectRows?: number;
 }
 
 export const configPlaces = ['posthaste.yaml', '/etc/posthaste/posthaste.yaml'];
@@ -33,13 +37,28 @@ const drainTimeoutMs = 30_000;
 const batchRows = 250;
 
 export function addSend(program: Command, setExitCode: SetExitCode): void {
-  program
+  const command = program
     .command('send')
     .description(
       'send a campaign in the foreground, to the end; the same command again goes on where it stopped',
     )
     .argument('<campaign>', 'the campaign file (YAML)')
-    .argument('[list]', 'the list: CSV or NDJSON, plain, gzip or zstd; - is standard input')
+    .argument('[list]', 'the list: CSV or NDJSON, plain, gzip or zstd; - is standard input');
+  addSendingOptions(command)
+    .option('--partial', 'take a list from a pipe even if it seems to be cut off')
+    .addOption(
+      new Option('--expect-rows <number>', 'refuse a list with fewer rows, as cut off')
+        .argParser(parseRows)
+        .conflicts('partial'),
+    )
+    .action(async (campaignPath: string, listPath: string | undefined, options: SendingOptions) => {
+      setExitCode(await send(campaignPath, listPath, options));
+    });
+}
+
+/** The options of `SendingOptions`, for the command line. */
+export function addSendingOptions(command: Command): Command {
+  return command
     .option('--config <file>', `the configuration file (else ${configPlaces.join(' or ')})`)
     .option('--state <dir>', 'where the ledger is kept')
     .option(
@@ -49,16 +68,21 @@ export function addSend(program: Command, setExitCode: SetExitCode): void {
     .option('--metrics <host:port>', 'serve /metrics, /healthz and /readyz there while sending')
     .option('--results <file>', "write the list with each row's fate: CSV, or NDJSON by its ending")
     .option('--json', 'end with one summary object on stdout')
-    .action(async (campaignPath: string, listPath: string | undefined, options: SendingOptions) => {
-      setExitCode(await send(campaignPath, listPath, options));
-    });
+    .option('--as <name>', "the campaign's name, in place of the file's", parseCampaignName);
 }
 
-/** Runs the command. Returns the exit code of the contract; throws what `printError` prints. */
+/** What is to be done in the ledger before sending. */
+type Prepare = (sending: Sending, campaign: string) => Promise<void>;
+
+/**
+ * Runs the command. Returns the exit code of the contract; throws what `printError` prints. With `prepare` the campaign and its
+ * list must be in the ledger already, and no list is read.
+ */
 export async function send(
   campaignPath: string,
   listPath: string | undefined,
   options: SendingOptions,
+  prepare?: Prepare,
 ): Promise<ExitCode> {
   const { state, metrics } = options;
   const relayUrl = options.relay ?? process.env['POSTHASTE_RELAY'];
@@ -67,20 +91,31 @@ export async function send(
     metrics,
     relay: relayUrl,
   });
-  const file = loadCampaign(campaignPath);
-  const sending = await open(config, file, listPath);
+  const file = loadCampaign(campaignPath, process.env, options.as);
+  const sending = await (prepare === undefined
+    ? open(config, file, listPath ?? file.list.file, options, 'begin')
+    : open(config, file, undefined, options, 'find'));
   const stopListening = stopOnSignals(sending);
   if (sending.metricsUrl !== undefined)
     process.stderr.write(`posthaste: metrics on ${sending.metricsUrl}/metrics\n`);
   try {
-    return await runAndReport(sending, file, options);
+    await prepare?.(sending, file.campaign.name);
+    const exitCode = await runAndReport(sending, file, options);
+    if (exitCode === ExitCode.ok) await sending.compact(config.keepMs);
+    return exitCode;
   } finally {
     stopListening();
     await sending.close();
   }
 }
 
-async function open(config: Config, file: CampaignFile, listPath: string | undefined): Promise<Sending> {
+async function open(
+  config: Config,
+  file: CampaignFile,
+  listPath: string | undefined,
+  { partial, expectRows: expectedRows }: SendingOptions,
+  how: 'begin' | 'find',
+): Promise<Sending> {
   // On a terminal the progress line tells what the log would; there the log is for trouble only.
   const log = openLog(process.stderr.isTTY ? 'warn' : config.logLevel, process.stderr);
   const warnings = [...config.warnings, ...warnAboutSigning(config.dkim, file.campaign)];
@@ -95,8 +130,8 @@ async function open(config: Config, file: CampaignFile, listPath: string | undef
     retry: file.retry,
     inDoubt: file.inDoubt,
     durability: config.durability,
-    listPath: listPath ?? file.list.file,
-    list: { ...file.list, batchRows },
+    listPath,
+    list: { ...file.list, batchRows, partial, expectedRows },
     threads: config.threads,
     metrics: config.metrics,
     drainTimeoutMs,
@@ -106,7 +141,7 @@ async function open(config: Config, file: CampaignFile, listPath: string | undef
   const threads = startThreads(request);
   try {
     const { openSending } = await import('../daemon/send.ts');
-    return await openSending(request, threads, log);
+    return await openSending(request, threads, log, how);
   } catch (error) {
     await threads.pool.close();
     throw error;
@@ -125,10 +160,12 @@ async function runAndReport(
     report = await sending.run();
   } finally {
     progress.close();
-    if (options.results !== undefined) await writeAllResults(sending, file, options.results);
+    if (options.results !== undefined && sending.hasRows)
+      await writeAllResults(sending, file, options.results);
   }
   if (options.json === true) process.stdout.write(`${JSON.stringify(summaryOf(report))}\n`);
-  process.stderr.write(describeReport(report, options.results));
+  process.stderr.write(describeReport(report, sending.hasRows ? options.results : undefined));
+  if (options.results !== undefined) sending.checkRows();
   return report.end === 'stopped' ? ExitCode.tempFail : ExitCode.ok;
 }
 
@@ -141,6 +178,11 @@ async function writeAllResults(sending: Sending, file: CampaignFile, path: strin
     variantOf: nameVariants(campaign.name, campaign.variants),
     pages: sending.readResults(),
   });
+}
+
+function parseRows(text: string): number {
+  if (!/^[1-9]\d{0,9}$/.test(text)) throw new InvalidArgumentError('expected a whole number from 1 on.');
+  return Number(text);
 }
 
 /** The first signal drains, the second one stops at once. Returns what ends the listening. */

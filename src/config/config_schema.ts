@@ -4,7 +4,7 @@ import * as z from 'zod';
 import { dkimSchema } from './dkim_schema.ts';
 import { expects, key } from './key.ts';
 import { relayName, relaySchema } from './relay_schema.ts';
-import { choice, isHost, line } from './value.ts';
+import { choice, isHost, keepTime, line } from './value.ts';
 
 export const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
 
@@ -22,6 +22,10 @@ export const configSchema = z.strictObject({
   durability: key(
     choice(['process', 'power']).prefault('process'),
     'What survives: the death of the process, or a power cut as well, at the price of syncing to disk before each group of sends.',
+  ),
+  keep: key(
+    keepTime().prefault('forever'),
+    'How long the rows of finished campaigns are kept; after that only name, digests and sums are. Nothing is deleted unless this says so, for results may be asked for late, and who got what cannot be known again.',
   ),
   threads: key(
     expects(

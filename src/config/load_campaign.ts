@@ -60,11 +60,15 @@ export interface CampaignFile {
 }
 
 /**
- * Loads a campaign. Throws ERR_CAMPAIGN_READ (exit code 66) where there is no such file, else
+ * Loads a campaign; `name` takes the place of its own, and must be one that `campaignName` takes. Throws ERR_CAMPAIGN_READ (exit code 66) where there is no such file, else
  * ERR_CAMPAIGN_INVALID with every problem, one a line: exit code 65, or 66 where all that is wrong is that
  * files it names do not exist.
  */
-export function loadCampaign(path: string, env: NodeJS.ProcessEnv = process.env): CampaignFile {
+export function loadCampaign(
+  path: string,
+  env: NodeJS.ProcessEnv = process.env,
+  name?: string,
+): CampaignFile {
   const problems: Problem[] = [];
   const file = parseYaml(
     path,
@@ -79,7 +83,7 @@ export function loadCampaign(path: string, env: NodeJS.ProcessEnv = process.env)
     parseRest(campaignSchema, value, standIns);
   if (written === undefined) throw invalid(problems);
   const reading: Reading = { path, file, written, problems, env };
-  const campaign = readCampaign(reading);
+  const campaign = readCampaign(reading, name);
   const list = readList(reading);
   const retry = readRetry(reading);
   if (problems.length > 0) throw invalid(problems);
@@ -113,12 +117,12 @@ function invalid(problems: readonly Problem[]) {
   });
 }
 
-function readCampaign(reading: Reading): Campaign {
+function readCampaign(reading: Reading, name: string | undefined): Campaign {
   const { written } = reading;
   checkBodies(reading);
   const html = readTemplate(reading, ['html'], written.html);
   const campaign: Campaign = {
-    name: readName(reading),
+    name: name ?? readName(reading),
     ...readHeaderKeys(reading),
     subject: readLineTemplate(reading, ['subject'], written.subject) ?? emptyTemplate,
     text: readText(reading, ['text'], written.text),

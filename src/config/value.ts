@@ -47,6 +47,17 @@ export function duration(least: string, most: string) {
   return expects(schema, `a duration from ${least} to ${most}, such as 30s or 5m`);
 }
 
+/** How long something is kept: a duration, in milliseconds, or forever, which is undefined. */
+export function keepTime() {
+  const [least, most] = ['1h', '36500d'];
+  const schema = z
+    .union([z.literal('forever'), z.string().regex(durationPattern)])
+    .transform((written, context): number | undefined =>
+      written === 'forever' ? undefined : orIssue(inRange(parseDurationMs(written), least, most), context),
+    );
+  return expects(schema, `forever or a duration from ${least} to ${most}, such as 30d`);
+}
+
 /** A duration as in `duration`, or a whole number of milliseconds, as nodemailer's options have it. */
 export function durationOrMs(least: string, most: string) {
   const schema = z

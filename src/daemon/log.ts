@@ -2,6 +2,7 @@
 import { pino, type Logger } from 'pino';
 import { unreachable } from '../base/invariant.ts';
 import type { PosthasteEvent } from '../mail/event.ts';
+import { describeList } from './describe_list.ts';
 
 export type Log = Logger;
 
@@ -36,6 +37,10 @@ export function logEvent(log: Log, event: PosthasteEvent): void {
     }
     case 'campaignFinished':
       return log.info({ campaign: event.campaign, ...event.tally }, 'campaign finished');
+    case 'listAdded': {
+      const { campaign, rows, known } = event;
+      return log.info({ campaign, rows, known, fresh: rows - known }, `list added: ${describeList(event)}`);
+    }
     case 'relayFailed':
       return log.warn({ relay: event.relay, verdict: event.verdict }, 'relay failed');
     case 'relayRecovered':

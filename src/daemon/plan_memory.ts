@@ -14,8 +14,9 @@ export class PlanMemory {
     this.#campaign = campaign;
   }
 
+  /** A list that is read again begins with fewer than its stored rows have, and those are being sent meanwhile. */
   setColumns(columns: readonly string[]): void {
-    if (columns.length === this.#columns.length) return;
+    if (columns.length <= this.#columns.length) return;
     this.#columns = columns;
     this.#shared = undefined;
   }

@@ -2,6 +2,7 @@
 import type { ResultRow } from '../ledger/ledger.ts';
 import { openLedger } from '../ledger/open_ledger.ts';
 import { unknownCampaign } from './audit.ts';
+import { refuseIfCompacted } from './compact.ts';
 
 export interface OpenResults {
   readonly columns: readonly string[];
@@ -10,12 +11,13 @@ export interface OpenResults {
   readonly close: () => Promise<void>;
 }
 
-/** Throws ERR_CAMPAIGN_UNKNOWN (66), and what `openLedger` throws. */
+/** Throws ERR_CAMPAIGN_UNKNOWN and ERR_ROWS_GONE (66), and what `openLedger` throws. */
 export async function openResults(stateDir: string, name: string): Promise<OpenResults> {
   const ledger = await openLedger({ directory: stateDir });
   try {
     const record = await ledger.findCampaign(name);
     if (record === undefined) throw await unknownCampaign(ledger, stateDir, name);
+    refuseIfCompacted(record, 'there are no results any more');
     return { columns: record.columns, pages: ledger.readResults(record.id), close: () => ledger.close() };
   } catch (error) {
     await ledger.close();

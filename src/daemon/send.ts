@@ -6,24 +6,28 @@ import { checkTemplates, compileCampaign } from '../compose/compose.ts';
 import { prepareCampaign } from '../compose/prepare.ts';
 import { Dispatcher, type DispatchEnd } from '../dispatch/dispatcher.ts';
 import { createFanout, type Fanout } from '../events/fanout.ts';
-import { takeIn, type ListOptions } from '../intake/intake.ts';
-import { digestList, openSource } from '../intake/source.ts';
-import type { CampaignRecord, Ledger, ResultRow } from '../ledger/ledger.ts';
+import { takeIn, type IntakePart, type ListOptions } from '../intake/intake.ts';
+import type { CampaignRecord, Ledger, ResultRow, RetryChoice } from '../ledger/ledger.ts';
 import { openLedger } from '../ledger/open_ledger.ts';
 import type { Campaign } from '../mail/campaign.ts';
 import type { PosthasteEvent } from '../mail/event.ts';
-import type { Tally } from '../mail/outcome.ts';
+import { sumTally, type Tally } from '../mail/outcome.ts';
+import type { RefusedRow } from '../mail/recipient.ts';
 import type { Sample } from '../metrics/recorder.ts';
 import type { RetryPolicy } from '../schedule/retry.ts';
 import type { DkimKey } from '../sign/key.ts';
 import type { HandshakeFailure } from '../smtp/handshake.ts';
 import type { RelayOptions } from '../smtp/relay.ts';
 import type { BatchTask } from '../worker/contract.ts';
+import { unknownCampaign } from './audit.ts';
+import { chooseList, type ListChoice, type ListToTake } from './campaign_lists.ts';
+import { compactDue, refuseIfCompacted } from './compact.ts';
 import { lintCampaign } from './lint_campaign.ts';
 import { logEvent, type Log } from './log.ts';
 import { recoverCampaign, sweepJournals } from './journals.ts';
 import type { MetricsServer } from './metrics_server.ts';
 import { PlanMemory } from './plan_memory.ts';
+import { changedCampaign, checkRetriable } from './retry.ts';
 import { RunMeter } from './run_meter.ts';
 import { changedList, LedgerSink } from './take_in.ts';
 import type { RunThreads } from './threads.ts';
@@ -58,6 +62,8 @@ export interface SendReport {
   readonly end: 'finished' | 'already' | 'stopped';
   /** Rows read so far; all of the list's unless stopped. */
   readonly rows: number;
+  /** The list at hand, where it is not the campaign's first: its rows, and how many of them were known. */
+  readonly laterList: { readonly rows: number; readonly known: number } | undefined;
   readonly tally: Tally;
   /** Recipients that wait for another attempt, or for their first. */
   readonly pending: number;
@@ -80,6 +86,7 @@ export class Sending {
   readonly #abortIntake = new AbortController();
   #record: CampaignRecord;
   readonly #log: Log;
+  #list: ListChoice | undefined;
   #isLinted = false;
   #stopped = false;
   #dispatcher: Dispatcher | undefined;
@@ -142,7 +149,9 @@ export class Sending {
   async run(): Promise<SendReport> {
     const meter = new RunMeter(this.#request.relay, this.#threads.limits);
     this.subscribe((event) => meter.note(event));
-    if (await this.#isFinished()) return this.#report('already', meter);
+    const isChosen = await this.#chooseList();
+    if (!isChosen) return this.#report('stopped', meter);
+    if (this.#record.finishedAt !== undefined) return this.#report('already', meter);
     this.#events.publish({ kind: 'campaignStarted', campaign: this.#record.name });
     await this.#recover();
     const end = await this.#send(meter);
@@ -155,6 +164,43 @@ export class Sending {
     const report = await this.#report('finished', meter);
     this.#events.publish({ kind: 'campaignFinished', campaign: this.#record.name, tally: report.tally });
     return report;
+  }
+
+  /** Makes rows that ended in certain ways pending again, for `run` to send. Returns how many of each fate there were. */
+  async retry(choice: RetryChoice): Promise<Tally> {
+    checkRetriable(this.#record);
+    // First what an earlier run did: those it left in doubt may be among the chosen.
+    await this.#recover();
+    const { id, name: campaign } = this.#record;
+    // Intake gives every recipient this lane.
+    const fates = await this.#ledger.retryRows(id, choice, systemClock.now(), () => '');
+    if (sumTally(fates) > 0) this.#log.info({ campaign, fates }, 'rows are sent again');
+    await this.#refreshed();
+    return fates;
+  }
+
+  /** Removes the rows of campaigns that finished longer ago than `keepMs`, until stopped. The last thing of a run. */
+  async compact(keepMs: number | undefined): Promise<void> {
+    const stopped = (): boolean => this.#stopped;
+    try {
+      const due = await compactDue(this.#ledger, { keepMs, now: systemClock.now(), stopped });
+      for (const { name, rows } of due)
+        this.#log.info({ campaign: name, rows }, 'rows were removed, as keep says');
+    } catch (error) {
+      // Every row has its fate: what the disk refuses now does not make this campaign's end a failure.
+      if (!(error instanceof PosthasteError)) throw error;
+      this.#log.error({ err: error }, 'old rows could not be removed; the next run goes on');
+    }
+  }
+
+  /** False for a campaign that has lost its rows to `compact`. */
+  get hasRows(): boolean {
+    return this.#record.compactedAt === undefined;
+  }
+
+  /** Throws ERR_ROWS_GONE (66) for a campaign that has lost its rows to `compact`. */
+  checkRows(): void {
+    refuseIfCompacted(this.#record, 'there are no results any more');
   }
 
   /** Every row of the list, in its order and in pages, with what has happened to it so far. */
@@ -171,6 +217,7 @@ export class Sending {
     clearTimeout(this.#drainTimer);
     await this.#closePool();
     await this.#metrics?.close();
+    await this.#list?.close();
     await this.#ledger.close();
   }
 
@@ -178,15 +225,23 @@ export class Sending {
     return (this.#poolClosed ??= this.#threads.pool.close());
   }
 
-  /** True for a campaign that is over; throws where the list at hand is not its list. */
-  async #isFinished(): Promise<boolean> {
-    const { listPath } = this.#request;
-    if (this.#record.intake === 'open') return false;
-    if (listPath !== undefined) {
-      const digest = await digestList(await openSource(listPath));
-      if (digest !== this.#record.listDigest) throw changedList(this.#record.name, 'its content differs');
+  /** False where it was told to stop before it had read the list. */
+  async #chooseList(): Promise<boolean> {
+    const { listPath: path, list: options, stateDir } = this.#request;
+    const { signal } = this.#abortIntake;
+    try {
+      const list = await chooseList(this.#ledger, this.#record, { path, options, stateDir, signal });
+      this.#list = list;
+      const { name: campaign } = await this.#refreshed();
+      if (list.isAdded && list.later !== undefined) {
+        const { rows, known } = list.later;
+        this.#events.publish({ kind: 'listAdded', campaign, rows, known });
+      }
+      return true;
+    } catch (error) {
+      if (signal.aborted && error === signal.reason) return false;
+      throw error;
     }
-    return this.#record.finishedAt !== undefined;
   }
 
   /** Settles what the journals of an earlier run know and the ledger does not. */
@@ -253,8 +308,8 @@ export class Sending {
   /** Reads the list into the ledger while the dispatcher sends. Whatever goes wrong stops the dispatcher, too. */
   async #takeIn(dispatcher: Dispatcher, plan: PlanMemory): Promise<void> {
     try {
-      if (this.#record.intake === 'open') await this.#takeInList(dispatcher, plan);
-      else plan.setColumns(this.#record.columns);
+      plan.setColumns(this.#record.columns);
+      if (this.#list?.toTake !== undefined) await this.#takeInList(this.#list.toTake, dispatcher, plan);
       dispatcher.notifyListComplete();
     } catch (error) {
       // Being told to stop is no error of the list.
@@ -265,21 +320,20 @@ export class Sending {
     }
   }
 
-  async #takeInList(dispatcher: Dispatcher, plan: PlanMemory): Promise<void> {
-    const { listPath, list, campaign } = this.#request;
-    if (listPath === undefined) throw missingList(this.#record.name);
-    const sink = new LedgerSink(this.#ledger, this.#record, systemClock, {
-      begin: (columns) => {
+  async #takeInList(list: ListToTake, dispatcher: Dispatcher, plan: PlanMemory): Promise<void> {
+    const { campaign } = this.#request;
+    const hooks = {
+      begin: (columns: readonly string[]) => {
         checkTemplates(campaign, columns);
         plan.setColumns(columns);
         compileCampaign(plan.plan());
       },
-      batch: (payload, columns) => this.#lint(payload, columns),
-      stored: (part, fresh) => {
+      batch: (payload: Uint8Array, columns: readonly string[]) => this.#lint(payload, columns),
+      stored: (part: IntakePart, { refused }: { refused: readonly RefusedRow[] }) => {
         plan.setColumns(part.columns);
         dispatcher.notifyStored();
-        const invalid = fresh.refused.filter((row) => row.fate === 'invalid').length;
-        const duplicate = fresh.refused.length - invalid;
+        const invalid = refused.filter((row) => row.fate === 'invalid').length;
+        const duplicate = refused.length - invalid;
         this.#events.publish({
           kind: 'intakeProgressed',
           campaign: campaign.name,
@@ -288,9 +342,13 @@ export class Sending {
           duplicate,
         });
       },
-    });
-    const summary = await takeIn(await openSource(listPath), list, sink, this.#abortIntake.signal);
+    };
+    const sink = new LedgerSink(this.#ledger, this.#record, systemClock, hooks, list.later);
+    const summary = await takeIn(await list.open(), list.options, sink, this.#abortIntake.signal);
     const { rows, digest, columns } = summary;
+    sink.checkEnd(rows);
+    if (list.later !== undefined && list.later.digest !== digest)
+      throw changedList(this.#record.name, 'the list was changed while it was read');
     await this.#ledger.completeIntake(this.#record.id, { rows, listDigest: digest, columns });
   }
 
@@ -325,6 +383,7 @@ export class Sending {
       campaign: record.name,
       end,
       rows: record.rows,
+      laterList: this.#list?.later,
       tally: record.tally,
       pending: recipients,
       ...meter.read(),
@@ -337,12 +396,20 @@ export class Sending {
   }
 }
 
-/** Opens the ledger, finds or begins the campaign in it, and starts the metrics listener. The threads are closed with it. */
-export async function openSending(written: SendRequest, threads: RunThreads, log: Log): Promise<Sending> {
+/** Opens the ledger, finds or begins the campaign in it (or only finds it), and starts the metrics listener. The threads are closed with it. */
+export async function openSending(
+  written: SendRequest,
+  threads: RunThreads,
+  log: Log,
+  how: 'begin' | 'find' = 'begin',
+): Promise<Sending> {
   const request = { ...written, campaign: await prepareCampaign(written.campaign) };
   const ledger = await openLedger({ directory: request.stateDir, durability: request.durability });
   try {
-    const record = await findOrCreateCampaign(ledger, request.campaign.name, request.planDigest);
+    const { name } = request.campaign;
+    if (how === 'find' && (await ledger.findCampaign(name)) === undefined)
+      throw await unknownCampaign(ledger, request.stateDir, name);
+    const record = await findOrCreateCampaign(ledger, name, request.planDigest);
     const sending = new Sending(request, threads, ledger, record, log);
     await sending.serveMetrics(log);
     return sending;
@@ -364,21 +431,7 @@ async function findOrCreateCampaign(
   // It was refused before anything of it was stored, and has been corrected.
   const replanned = await ledger.replanCampaign(known.id, planDigest);
   if (replanned.planDigest === planDigest) return replanned;
-  throw new PosthasteError({
-    code: 'ERR_CAMPAIGN_CHANGED',
-    message: `campaign "${name}" was begun with another template`,
-    hint: 'undo the change to go on with it, or give the changed campaign a name of its own',
-    exitCode: ExitCode.dataError,
-  });
-}
-
-function missingList(campaign: string): PosthasteError {
-  return new PosthasteError({
-    code: 'ERR_LIST_MISSING',
-    message: `campaign "${campaign}" has no complete list yet`,
-    hint: 'name the list: posthaste send CAMPAIGN LIST, or - for standard input',
-    exitCode: ExitCode.usage,
-  });
+  throw changedCampaign(name);
 }
 
 function relayError(failure: HandshakeFailure): PosthasteError {

@@ -2,7 +2,7 @@
 import type { Clock } from '../base/clock.ts';
 import { ExitCode, PosthasteError } from '../base/error.ts';
 import type { IntakePart, IntakeSink, NewBatch } from '../intake/intake.ts';
-import type { CampaignRecord, Ledger } from '../ledger/ledger.ts';
+import type { CampaignRecord, Ledger, ListRecord } from '../ledger/ledger.ts';
 import type { RefusedRow } from '../mail/recipient.ts';
 
 export interface TakeInHooks {
@@ -17,26 +17,37 @@ export interface TakeInHooks {
 /**
  * A sink that stores what the ledger does not have yet. Intake gives the same batches and refused rows for the same
  * bytes, so an interrupted list is read again from the start, and the first `batchesTaken` batches and `refusedTaken`
- * refused rows are compared instead of stored.
+ * refused rows are compared instead of stored; of a later list, those behind what the campaign had `before` it.
  */
 export class LedgerSink implements IntakeSink {
   readonly #ledger: Ledger;
   readonly #campaign: CampaignRecord;
   readonly #clock: Clock;
   readonly #hooks: TakeInHooks;
-  #batches = 0;
-  #refused = 0;
+  #batches: number;
+  #refused: number;
 
-  constructor(ledger: Ledger, campaign: CampaignRecord, clock: Clock, hooks: TakeInHooks) {
+  constructor(
+    ledger: Ledger,
+    campaign: CampaignRecord,
+    clock: Clock,
+    hooks: TakeInHooks,
+    before?: Pick<ListRecord, 'batchesBefore' | 'refusedBefore'>,
+  ) {
+    this.#batches = before?.batchesBefore ?? 0;
+    this.#refused = before?.refusedBefore ?? 0;
     this.#ledger = ledger;
     this.#campaign = campaign;
     this.#clock = clock;
     this.#hooks = hooks;
   }
 
-  begin(columns: readonly string[]): Promise<void> {
+  async begin(columns: readonly string[]): Promise<void> {
+    const { name, columns: taken } = this.#campaign;
+    // Batches hold cells without the names of their columns. Those of NDJSON grow: at the beginning there are fewer.
+    const agree = taken.length === 0 || columns.every((column, index) => column === taken[index]);
+    if (!agree) throw changedList(name, 'its columns differ');
     this.#hooks.begin(columns);
-    return Promise.resolve();
   }
 
   async store(part: IntakePart): Promise<void> {
@@ -57,6 +68,13 @@ export class LedgerSink implements IntakeSink {
       await this.#ledger.storeIntake(this.#campaign.id, { ...part, batches, refused }, this.#clock.now());
     }
     this.#hooks.stored(part, { batches: batches.length, refused });
+  }
+
+  /** Throws where the list, now that it is read, is shorter than what is stored of it. `rows` are the campaign's. */
+  checkEnd(rows: number): void {
+    const { name, rows: taken, batchesTaken, refusedTaken } = this.#campaign;
+    const reached = rows >= taken && this.#batches >= batchesTaken && this.#refused >= refusedTaken;
+    if (!reached) throw changedList(name, 'it ends before what was read then');
   }
 
   async #compareBatch(batch: NewBatch): Promise<void> {
@@ -80,7 +98,7 @@ export function changedList(campaign: string, detail: string): PosthasteError {
   return new PosthasteError({
     code: 'ERR_LIST_CHANGED',
     message: `campaign "${campaign}" was begun with another list: ${detail}`,
-    hint: 'give the list that it was begun with, or give the campaign another name for another list',
+    hint: 'give the list that it was begun with, to its end; then another can be added, or sent as a campaign of its own (--as NEW-NAME)',
     exitCode: ExitCode.dataError,
   });
 }

@@ -93,7 +93,8 @@ function addressColumnError(message: string, columns: readonly string[], name: s
   });
 }
 
-function nameColumns(columns: readonly string[]): string {
+/** Columns for messages: "email, first_name and 3 more". */
+export function nameColumns(columns: readonly string[]): string {
   const shown = columns
     .slice(0, 20)
     .map((column) => (column === '' ? '""' : column.slice(0, 60).toWellFormed()));

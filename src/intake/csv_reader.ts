@@ -33,6 +33,7 @@ const leastChars = 1024;
  */
 export class CsvReader implements RowReader {
   columns: readonly string[] = [];
+  unclosedLine = 0;
   readonly #options: CsvOptions;
   readonly #maxChars: number;
   readonly #unread = new UnreadText();
@@ -109,6 +110,7 @@ export class CsvReader implements RowReader {
       return this.#setReach(this.#reachChars * 4);
     }
     if (openLines === 0) return this.#refuseLongLine();
+    if (seesAll) this.unclosedLine = line;
     const how = seesAll ? 'is never closed' : 'is not closed within the 1 MiB that a row may have';
     return this.#refuse(openLines, `the quote opened on line ${line + openLines - 1} ${how}`);
   }

@@ -37,6 +37,12 @@ export class AddressIndex {
     return this.#shards[this.#low & (shardCount - 1)]?.add(this.#low, this.#high, line) ?? 0;
   }
 
+  /** Whether an address was added, from whatever line. */
+  has(address: string): boolean {
+    this.#hash(address);
+    return this.#shards[this.#low & (shardCount - 1)]?.has(this.#low, this.#high) ?? false;
+  }
+
   /** Bytes that the tables take. */
   get sizeBytes(): number {
     return this.#shards.reduce((sum, shard) => sum + shard.sizeBytes, 0);
@@ -107,6 +113,11 @@ class Shard {
     this.#count += 1;
     if (this.#count >= this.#low.length * maxLoad) this.#grow();
     return 0;
+  }
+
+  has(low: number, high: number): boolean {
+    const mark = low === 0 ? shardCount : low;
+    return this.#low[this.#findSlot(mark, high)] === mark;
   }
 
   /** The slot with this hash, or the free one where it belongs. There is always a free one. */

@@ -4,9 +4,12 @@ import { setImmediate as yieldToEventLoop } from 'node:timers/promises';
 import { makeDecoder, type CharsetDecoder } from './charset.ts';
 import { chooseAddressColumn, type Delimiter } from './columns.ts';
 import { CsvReader } from './csv_reader.ts';
+import { cutOffList, tooFewRows } from './cut_off.ts';
 import { AddressIndex } from './dedupe.ts';
+import type { EarlierLists } from './earlier.ts';
 import { NdjsonReader } from './ndjson.ts';
 import { maxRowChars, type RawRow, type RowReader } from './row.ts';
+import { SameColumnsReader } from './same_columns.ts';
 import { chunkBytes, type ListSource } from './source.ts';
 import { ExitCode, PosthasteError } from '../base/error.ts';
 import { parseAddress } from '../mail/address.ts';
@@ -25,6 +28,12 @@ export interface ListOptions {
   readonly charset?: string | undefined;
   /** Recipients of a batch; a batch ends earlier when its rows come to more than 1 MiB of text. */
   readonly batchRows: number;
+  /** Absent: the list is the campaign's first. */
+  readonly earlier?: EarlierLists | undefined;
+  /** A list from a pipe that seems to be cut off is taken all the same. */
+  readonly partial?: boolean | undefined;
+  /** With fewer rows than these, a list is refused as cut off. */
+  readonly expectedRows?: number | undefined;
 }
 
 /** A batch that is not yet stored. */
@@ -43,7 +52,7 @@ export interface NewBatch {
 export interface IntakePart {
   readonly batches: readonly NewBatch[];
   readonly refused: readonly RefusedRow[];
-  /** Data rows read so far, in total. Their recipients may still wait for their batch to fill. */
+  /** Data rows so far, in total: of the earlier lists, and of this one those that are not known. Their recipients may still wait for their batch to fill. */
   readonly rows: number;
   /** The columns so far: of NDJSON, later parts may add some at the end. */
   readonly columns: readonly string[];
@@ -56,9 +65,15 @@ export interface IntakeSink {
   store(part: IntakePart): Promise<void>;
 }
 
-/** What a list came to: `rows` is `recipients + invalid + duplicate`. */
+/**
+ * What a list came to: `rows` is `recipients + invalid + duplicate`, and those of the earlier lists; `listRows` is what
+ * this list adds to them, and `known`.
+ */
 export interface IntakeResult {
   readonly rows: number;
+  readonly listRows: number;
+  /** Rows that the earlier lists had: their address, or, of invalid ones, all of their cells. */
+  readonly known: number;
   readonly recipients: number;
   readonly invalid: number;
   readonly duplicate: number;
@@ -75,12 +90,12 @@ const turnRows = 1000;
 
 /**
  * Takes a list in. The sequence of batches and the sequence of refused rows are functions of the list's bytes and the
- * options, never of chunks or time, so an intake that was cut short starts over and its caller skips what it has; only
+ * options (the earlier lists are among them), never of chunks or time, so an intake that was cut short starts over and its caller skips what it has; only
  * the cuts between parts differ. Memory does not grow with the list but for 16 bytes an address (see `AddressIndex`).
  * @throws PosthasteError ERR_LIST_… when the list as a whole cannot be used, what `sink` throws, and `signal`'s reason.
  */
 export async function takeIn(
-  source: Pick<ListSource, 'name' | typeof Symbol.asyncIterator>,
+  source: Pick<ListSource, 'name' | typeof Symbol.asyncIterator> & Partial<Pick<ListSource, 'isPipe'>>,
   options: ListOptions,
   sink: IntakeSink,
   signal?: AbortSignal,
@@ -97,7 +112,10 @@ export async function takeIn(
       signal?.throwIfAborted();
     }
   }
-  return { ...(await intake.finish()), digest: hash.digest('hex') };
+  // Ctrl-C ends a pipe's writer, too: what looks like the end of the list may be that.
+  signal?.throwIfAborted();
+  const mayBeCutOff = source.isPipe === true && options.partial !== true;
+  return { ...(await intake.finish(mayBeCutOff)), digest: hash.digest('hex') };
 }
 
 /** One intake under way: the batch that fills, the part that waits to be stored, and the counts. */
@@ -116,11 +134,19 @@ class Intake {
   #recipientChars = 0;
   #batches: NewBatch[] = [];
   #refused: RefusedRow[] = [];
-  #storedRows = 0;
+  #storedRows: number;
   #unstoredChars = 0;
-  readonly #counts = { rows: 0, recipients: 0, invalid: 0, duplicate: 0 };
+  /** What is the list's end decides whether it is whole: until then nothing more is stored. */
+  #isEnding = false;
+  #lastText = '';
+  /** Where the last row begins that has an address. */
+  #lastAddressLine = 0;
+  readonly #counts;
 
   constructor(name: string, options: ListOptions, sink: IntakeSink) {
+    const rows = options.earlier?.rows ?? 0;
+    this.#counts = { rows, listRows: 0, known: 0, recipients: 0, invalid: 0, duplicate: 0 };
+    this.#storedRows = rows;
     this.#name = name;
     this.#options = options;
     this.#sink = sink;
@@ -131,18 +157,41 @@ class Intake {
     await this.#takeText(this.#decoder.decode(bytes));
   }
 
-  async finish(): Promise<Omit<IntakeResult, 'digest'>> {
+  /** `mayBeCutOff`: the list's writer may have died. Then a last line without its end is not read: half an address may be valid. */
+  async finish(mayBeCutOff: boolean): Promise<Omit<IntakeResult, 'digest'>> {
     await this.#takeText(this.#decoder.end());
+    if (mayBeCutOff) this.#checkLastLine();
+    this.#isEnding = true;
     this.#reader?.end();
     if (this.#reader !== undefined) await this.#takeRows(this.#reader);
-    if (this.#counts.rows === 0) throw this.#emptyError();
+    if (this.#counts.listRows === 0) throw this.#emptyError();
+    this.#checkWhole(mayBeCutOff);
     this.#cutBatch();
     await this.#storePart();
     return { ...this.#counts, columns: this.#reader?.columns ?? [] };
   }
 
+  #checkLastLine(): void {
+    if (this.#reader === undefined || /[\r\n]$/.test(this.#lastText)) return;
+    const { columns } = this.#reader;
+    const { listRows } = this.#counts;
+    const row = columns.length === 0 && listRows === 0 ? 0 : listRows + 1;
+    throw cutOffList(this.#name, row, 'its last line has no line end');
+  }
+
+  /** A stray quote has rows behind it; one that the list was cut off behind has none with an address. */
+  #checkWhole(mayBeCutOff: boolean): void {
+    const unclosedLine = this.#reader?.unclosedLine ?? 0;
+    const { listRows } = this.#counts;
+    if (mayBeCutOff && unclosedLine > this.#lastAddressLine)
+      throw cutOffList(this.#name, listRows, `a quote of the row on line ${unclosedLine} is never closed`);
+    const { expectedRows = 0 } = this.#options;
+    if (listRows < expectedRows) throw tooFewRows(this.#name, listRows, expectedRows);
+  }
+
   async #takeText(text: string): Promise<void> {
     if (text === '') return;
+    this.#lastText = text;
     this.#unstoredChars += text.length;
     if (this.#reader !== undefined) {
       this.#reader.push(text);
@@ -166,8 +215,16 @@ class Intake {
       return undefined;
     }
     if (format === undefined && first === '[') throw this.#arrayError();
-    if (format === 'ndjson' || (format === undefined && first === '{')) return new NdjsonReader(charset);
-    return new CsvReader({ name: this.#name, charset, delimiter });
+    if (format === 'ndjson' || (format === undefined && first === '{'))
+      return this.#inCampaignOrder(new NdjsonReader(charset), false);
+    return this.#inCampaignOrder(new CsvReader({ name: this.#name, charset, delimiter }), true);
+  }
+
+  #inCampaignOrder(reader: RowReader, hasHeader: boolean): RowReader {
+    const { earlier } = this.#options;
+    return earlier === undefined
+      ? reader
+      : new SameColumnsReader(reader, earlier.columns, { name: this.#name, hasHeader });
   }
 
   async #takeRows(reader: RowReader): Promise<void> {
@@ -175,16 +232,16 @@ class Intake {
       if (this.#addressIndex < 0 && reader.columns.length > 0) {
         this.#addressIndex = chooseAddressColumn(reader.columns, this.#options.addressColumn, this.#name);
       }
-      if (this.#counts.rows === 0) await this.#sink.begin(reader.columns);
+      if (this.#counts.listRows === 0) await this.#sink.begin(reader.columns);
       this.#takeRow(row);
-      if (this.#counts.rows - this.#storedRows >= partRows) await this.#storePart();
-      if (this.#counts.rows % turnRows === 0) await yieldToEventLoop();
+      if (this.#counts.rows - this.#storedRows >= partRows && !this.#isEnding) await this.#storePart();
+      if (this.#counts.listRows % turnRows === 0) await yieldToEventLoop();
     }
-    if (this.#unstoredChars >= partChars) await this.#storePart();
+    if (this.#unstoredChars >= partChars && !this.#isEnding) await this.#storePart();
   }
 
   #takeRow(row: RawRow): void {
-    this.#counts.rows += 1;
+    this.#counts.listRows += 1;
     if (row.flaw !== '') return this.#refuse(row, 'invalid', row.flaw);
     const cell = row.cells[this.#addressIndex] ?? '';
     if (typeof cell !== 'string') {
@@ -193,8 +250,14 @@ class Intake {
     }
     const parsed = parseAddress(cell);
     if (parsed.kind === 'invalid') return this.#refuse(row, 'invalid', parsed.reason);
+    this.#lastAddressLine = row.line;
+    if (this.#options.earlier?.hasAddress(parsed.address) === true) {
+      this.#counts.known += 1;
+      return;
+    }
     const earlierLine = this.#seen.add(parsed.address, row.line);
     if (earlierLine > 0) return this.#refuse(row, 'duplicate', `same address as line ${earlierLine}`);
+    this.#counts.rows += 1;
     this.#counts.recipients += 1;
     this.#recipients.push({
       row: this.#counts.rows,
@@ -208,6 +271,11 @@ class Intake {
   }
 
   #refuse(row: RawRow, fate: 'invalid' | 'duplicate', reason: string): void {
+    if (fate === 'invalid' && this.#options.earlier?.hasRefused(row.cells) === true) {
+      this.#counts.known += 1;
+      return;
+    }
+    this.#counts.rows += 1;
     this.#counts[fate] += 1;
     this.#refused.push({ row: this.#counts.rows, line: row.line, fate, reason, cells: row.cells });
   }
@@ -235,7 +303,8 @@ class Intake {
     const columns = this.#reader?.columns ?? [];
     this.#batches = [];
     this.#refused = [];
-    if (this.#counts.rows > 0) await this.#sink.store({ batches, refused, rows: this.#counts.rows, columns });
+    if (this.#counts.listRows > 0)
+      await this.#sink.store({ batches, refused, rows: this.#counts.rows, columns });
   }
 
   #emptyError(): PosthasteError {

@@ -12,6 +12,8 @@ const maxDepth = 32;
  */
 export class NdjsonReader implements RowReader {
   columns: readonly string[] = [];
+  /** No quote of JSON goes beyond its line. */
+  readonly unclosedLine = 0;
   readonly #charset: string;
   readonly #maxChars: number;
   readonly #indexOfColumn = new Map<string, number>();

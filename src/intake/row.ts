@@ -20,6 +20,8 @@ export interface RawRow {
 export interface RowReader {
   /** The columns known so far; a new array when one is added. Empty until the header is read. */
   readonly columns: readonly string[];
+  /** After `end`: the line at which the last row begins that has a quote which nothing closes; 0 where there is none. */
+  readonly unclosedLine: number;
   /** Hands over the next piece of text; `next` must have returned undefined before. */
   push(text: string): void;
   /** Says that no more text will come; then `next` returns the rest. */

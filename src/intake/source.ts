@@ -12,6 +12,8 @@ export const chunkBytes = 65_536;
 export interface ListSource extends AsyncIterable<Uint8Array> {
   /** The path, or "standard input", for messages. */
   readonly name: string;
+  /** Whether a program writes it: it comes once, and where it ends that program may have died. */
+  readonly isPipe: boolean;
   /** Ends a source that is not read, or not to its end. A source read to its end, or left by `break`, has ended. */
   close(): void;
 }
@@ -22,11 +24,12 @@ export interface ListSource extends AsyncIterable<Uint8Array> {
  * (66), ERR_LIST_CORRUPT for bad or truncated compressed data (65) and ERR_LIST_FORMAT for archives (65).
  */
 export async function openSource(path: string, stdin: Readable = process.stdin): Promise<ListSource> {
-  if (path === '-') return makeSource('standard input', stdin);
+  if (path === '-') return makeSource('standard input', stdin, true);
   try {
     const file = await open(path);
     const status = await file.stat();
-    if (!status.isDirectory()) return makeSource(path, file.createReadStream({ highWaterMark: chunkBytes }));
+    const input = () => file.createReadStream({ highWaterMark: chunkBytes });
+    if (!status.isDirectory()) return makeSource(path, input(), !status.isFile());
     await file.close();
   } catch (cause) {
     throw openError(path, cause);
@@ -41,15 +44,19 @@ export async function openSource(path: string, stdin: Readable = process.stdin):
 }
 
 /** The SHA-256 of a list's decompressed bytes in hex: the `digest` that taking the list in reports. */
-export async function digestList(source: AsyncIterable<Uint8Array>): Promise<string> {
+export async function digestList(source: AsyncIterable<Uint8Array>, signal?: AbortSignal): Promise<string> {
   const hash = createHash('sha256');
-  for await (const chunk of source) hash.update(chunk);
+  for await (const chunk of source) {
+    signal?.throwIfAborted();
+    hash.update(chunk);
+  }
   return hash.digest('hex');
 }
 
-function makeSource(name: string, input: Readable): ListSource {
+function makeSource(name: string, input: Readable, isPipe: boolean): ListSource {
   return {
     name,
+    isPipe,
     close: () => void input.destroy(),
     [Symbol.asyncIterator]: () => readSource(name, input),
   };

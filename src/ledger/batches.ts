@@ -21,6 +21,7 @@ export class BatchTable {
   readonly #claimed = new Set<number>();
   readonly #insert: StatementSync;
   readonly #insertPayload: StatementSync;
+  readonly #reserve: StatementSync;
   readonly #due: StatementSync;
   readonly #next: StatementSync;
   readonly #whole: StatementSync;
@@ -36,6 +37,9 @@ export class BatchTable {
       INSERT INTO batch (campaign_id, attempt, born_at, due_at, lane, recipient_count, first_row, last_row, from_intake)
       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`);
     this.#insertPayload = file.prepare('INSERT INTO payload (batch_id, bytes) VALUES (?, ?)');
+    this.#reserve = file.prepare(`
+      INSERT INTO batch (campaign_id, attempt, born_at, due_at, lane, recipient_count, first_row, last_row, from_intake)
+      VALUES (?, 0, 0, 0, '', 0, 0, 0, 0)`);
     this.#due = file.prepare(
       'SELECT id FROM batch WHERE campaign_id = ? AND due_at <= ? ORDER BY due_at, id LIMIT ?',
     );
@@ -74,6 +78,14 @@ export class BatchTable {
       fromIntake ? 1 : 0,
     );
     this.#insertPayload.run(lastInsertRowid, batch.payload);
+    return Number(lastInsertRowid);
+  }
+
+  /** An id that no batch has or will have. Inside a transaction. */
+  reserveId(campaignId: number): number {
+    // AUTOINCREMENT remembers the highest id ever given, so one that came and went stays used.
+    const { lastInsertRowid } = this.#reserve.run(campaignId);
+    this.#delete.run(lastInsertRowid);
     return Number(lastInsertRowid);
   }
 

@@ -5,10 +5,11 @@ import { invariant } from '../base/invariant.ts';
 import { emptyTally, fates, type Tally } from '../mail/outcome.ts';
 import type { LedgerFile } from './file.ts';
 import { maxCampaignId } from './key.ts';
-import type { CampaignRecord, CompletedIntake, NewCampaign } from './ledger.ts';
+import type { CampaignRecord, CompletedIntake, ListRecord, NewCampaign, NewList } from './ledger.ts';
+import { ListTable } from './lists.ts';
 import { fateOf, integerOf, namesOf, optionalIntegerOf, textOf, type SqlRow } from './reader.ts';
 
-/** The tables `campaign` and `tally`. Methods that change something run inside a transaction of the caller. */
+/** The tables `campaign`, `list` and `tally`. Methods that change something run inside a transaction of the caller. */
 export class CampaignTable {
   readonly #byName: StatementSync;
   readonly #byId: StatementSync;
@@ -19,15 +20,20 @@ export class CampaignTable {
   readonly #addTally: StatementSync;
   readonly #addIntake: StatementSync;
   readonly #complete: StatementSync;
+  readonly #reopen: StatementSync;
   readonly #finish: StatementSync;
+  readonly #unfinish: StatementSync;
+  readonly #compact: StatementSync;
+  readonly #lists: ListTable;
 
   constructor(file: LedgerFile) {
+    this.#lists = new ListTable(file);
     this.#byName = file.prepare('SELECT * FROM campaign WHERE name = ?');
     this.#byId = file.prepare('SELECT * FROM campaign WHERE id = ?');
     this.#all = file.prepare('SELECT * FROM campaign ORDER BY id');
     this.#insert = file.prepare(`
-      INSERT INTO campaign (name, plan_digest, created_at, intake, columns, list_digest, batches_taken, refused_taken, row_count)
-      VALUES (?, ?, ?, 'open', '[]', '', 0, 0, 0)`);
+      INSERT INTO campaign (name, plan_digest, created_at, intake, columns, batches_taken, refused_taken, row_count)
+      VALUES (?, ?, ?, 'open', '[]', 0, 0, 0)`);
     // What has been stored was stored for the plan that was checked then.
     this.#replan = file.prepare('UPDATE campaign SET plan_digest = ? WHERE id = ? AND row_count = 0');
     this.#tally = file.prepare('SELECT fate, row_count FROM tally WHERE campaign_id = ?');
@@ -38,9 +44,15 @@ export class CampaignTable {
     this.#addIntake = file.prepare(`
       UPDATE campaign SET batches_taken = batches_taken + ?, refused_taken = refused_taken + ?,
         row_count = max(row_count, ?), columns = ? WHERE id = ?`);
-    this.#complete = file.prepare(`
-      UPDATE campaign SET intake = 'complete', row_count = ?, list_digest = ?, columns = ? WHERE id = ?`);
+    this.#complete = file.prepare(
+      `UPDATE campaign SET intake = 'complete', row_count = ?, columns = ? WHERE id = ?`,
+    );
+    this.#reopen = file.prepare(`UPDATE campaign SET intake = 'open', finished_at = NULL WHERE id = ?`);
     this.#finish = file.prepare('UPDATE campaign SET finished_at = ? WHERE id = ? AND finished_at IS NULL');
+    this.#unfinish = file.prepare('UPDATE campaign SET finished_at = NULL WHERE id = ?');
+    this.#compact = file.prepare(
+      'UPDATE campaign SET compacted_at = ? WHERE id = ? AND finished_at IS NOT NULL AND compacted_at IS NULL',
+    );
   }
 
   find(name: string): CampaignRecord | undefined {
@@ -74,7 +86,7 @@ export class CampaignTable {
 
   addTally(id: number, tally: Tally): void {
     for (const fate of fates) {
-      if (tally[fate] > 0) this.#addTally.run(id, fate, tally[fate]);
+      if (tally[fate] !== 0) this.#addTally.run(id, fate, tally[fate]);
     }
   }
 
@@ -85,12 +97,38 @@ export class CampaignTable {
     this.#addIntake.run(taken.batches, taken.refused, taken.rows, JSON.stringify(taken.columns), id);
   }
 
-  complete(id: number, done: CompletedIntake): void {
-    this.#complete.run(done.rows, done.listDigest, JSON.stringify(done.columns), id);
+  complete(id: number, { rows, listDigest: digest, columns }: CompletedIntake): void {
+    const current = this.#lists.read(id).at(-1);
+    if (current === undefined) this.#lists.insert(id, 1, { digest, rows, known: 0, ...beginning });
+    else checkLaterList(current, digest, rows);
+    this.#complete.run(rows, JSON.stringify(columns), id);
+  }
+
+  /** Numbers go on where the campaign is. */
+  addList(id: number, list: NewList): CampaignRecord {
+    const { intake, lists, rows, batchesTaken, refusedTaken } = this.get(id);
+    invariant(intake === 'complete', `a list was added to campaign ${id} while another is taken in`);
+    const before = { rowsBefore: rows, batchesBefore: batchesTaken, refusedBefore: refusedTaken };
+    this.#lists.insert(id, lists.length + 1, { ...list, ...before });
+    if (list.rows > list.known) this.#reopen.run(id);
+    return this.get(id);
   }
 
   finish(id: number, now: number): void {
     this.#finish.run(now, id);
+  }
+
+  /** Takes rows back from the sums; the campaign is not finished any more. */
+  takeBack(id: number, tally: Tally): void {
+    const less = emptyTally();
+    for (const fate of fates) less[fate] = -tally[fate];
+    this.addTally(id, less);
+    this.#unfinish.run(id);
+  }
+
+  compact(id: number, now: number): void {
+    const { changes } = this.#compact.run(now, id);
+    invariant(changes === 1, `campaign ${id} was to be compacted before it was finished, or again`);
   }
 
   #read(row: SqlRow): CampaignRecord {
@@ -102,12 +140,13 @@ export class CampaignTable {
       createdAt: integerOf(row, 'created_at'),
       intake: textOf(row, 'intake') === 'complete' ? 'complete' : 'open',
       columns: namesOf(row, 'columns'),
-      listDigest: textOf(row, 'list_digest'),
+      lists: this.#lists.read(id),
       batchesTaken: integerOf(row, 'batches_taken'),
       refusedTaken: integerOf(row, 'refused_taken'),
       rows: integerOf(row, 'row_count'),
       tally: this.#readTally(id),
       finishedAt: optionalIntegerOf(row, 'finished_at'),
+      compactedAt: optionalIntegerOf(row, 'compacted_at'),
     };
   }
 
@@ -116,6 +155,14 @@ export class CampaignTable {
     for (const row of this.#tally.all(id)) tally[fateOf(row, 'fate')] = integerOf(row, 'row_count');
     return tally;
   }
+}
+
+const beginning = { rowsBefore: 0, batchesBefore: 0, refusedBefore: 0 };
+
+function checkLaterList(list: ListRecord, digest: string, rows: number): void {
+  invariant(list.digest === digest, 'another list was completed than the one that was begun');
+  const expected = list.rowsBefore + list.rows - list.known;
+  invariant(rows === expected, `a later list was completed at row ${rows} instead of ${expected}`);
 }
 
 function makeCampaignsExhausted(): PosthasteError {

@@ -5,7 +5,8 @@ import type { Deferral, Delivery } from '../mail/delivery.ts';
 import { emptyTally, type Tally } from '../mail/outcome.ts';
 import { isKeyTaken } from './fault.ts';
 import type { LedgerFile } from './file.ts';
-import { keyOf, numberOfKey } from './key.ts';
+import { keyOf, maxRow, numberOfKey } from './key.ts';
+import type { EndCount, RetryChoice } from './ledger.ts';
 import { fateOf, integerOf, optionalIntegerOf, textOf, type SqlRow } from './reader.ts';
 
 /**
@@ -14,6 +15,10 @@ import { fateOf, integerOf, optionalIntegerOf, textOf, type SqlRow } from './rea
  */
 const groupRows = 10;
 const placesOfRow = '(?, ?, ?, ?, ?, ?, ?, ?, ?)';
+
+/** The rows of a `RetryChoice`; JSON, because a prepared statement takes no lists. */
+const chosen = `key BETWEEN ?1 AND ?2 AND fate IN (SELECT value FROM json_each(?3))
+  AND (?4 IS NULL OR classification IN (SELECT value FROM json_each(?4)))`;
 
 type Value = string | number;
 
@@ -31,7 +36,7 @@ export interface DeliveryCount {
   readonly lastRow: number | undefined;
 }
 
-/** The tables `delivery` and `deferral`. Both hold what happened and are never updated. */
+/** The tables `delivery` and `deferral`. Both hold what happened and are never updated; a retry moves rows to the second. */
 export class DeliveryTable {
   readonly #insert: StatementSync;
   readonly #insertGroup: StatementSync;
@@ -42,6 +47,10 @@ export class DeliveryTable {
   readonly #fates: StatementSync;
   readonly #first: StatementSync;
   readonly #last: StatementSync;
+  readonly #ends: StatementSync;
+  readonly #chosenAttempts: StatementSync;
+  readonly #keepChosen: StatementSync;
+  readonly #removeChosen: StatementSync;
 
   constructor(file: LedgerFile) {
     this.#insert = file.prepare(`INSERT INTO delivery VALUES ${placesOfRow}`);
@@ -58,6 +67,14 @@ export class DeliveryTable {
     );
     this.#first = file.prepare('SELECT min(key) AS key FROM delivery WHERE key BETWEEN ? AND ?');
     this.#last = file.prepare('SELECT max(key) AS key FROM delivery WHERE key BETWEEN ? AND ?');
+    this.#ends = file.prepare(`
+      SELECT fate, classification, count(*) AS row_count FROM delivery WHERE key BETWEEN ? AND ?
+      GROUP BY fate, classification ORDER BY fate, classification`);
+    this.#chosenAttempts = file.prepare(`SELECT key, attempts FROM delivery WHERE ${chosen} ORDER BY key`);
+    this.#keepChosen = file.prepare(`
+      INSERT INTO deferral SELECT key, ?5, attempts, finished_at, relay, reply_code, enhanced_status, reply, classification
+      FROM delivery WHERE ${chosen}`);
+    this.#removeChosen = file.prepare(`DELETE FROM delivery WHERE ${chosen}`);
   }
 
   /** Inside a transaction. Throws when a row is finished already. */
@@ -125,6 +142,33 @@ export class DeliveryTable {
     return { tally, firstRow: rowIn(this.#first.get(from, to)), lastRow: rowIn(this.#last.get(from, to)) };
   }
 
+  /** Counts a campaign's deliveries by how they ended. Off the hot path. */
+  countEnds(campaignId: number): EndCount[] {
+    return this.#ends.all(keyOf(campaignId, 0), keyOf(campaignId, maxRow)).map((row) => ({
+      fate: fateOf(row, 'fate'),
+      classification: textOf(row, 'classification'),
+      rows: integerOf(row, 'row_count'),
+    }));
+  }
+
+  /** The attempts of the chosen rows of a range, both ends included, by row. */
+  readChosenAttempts(
+    campaignId: number,
+    choice: RetryChoice,
+    fromRow: number,
+    toRow: number,
+  ): Map<number, number> {
+    const rows = this.#chosenAttempts.all(...chosenValues(campaignId, choice, fromRow, toRow));
+    return new Map(rows.map((row) => [numberOfKey(integerOf(row, 'key')), integerOf(row, 'attempts')]));
+  }
+
+  /** Moves the outcomes of all chosen rows to the deferrals, and returns how many. Inside a transaction. */
+  moveToDeferrals(campaignId: number, choice: RetryChoice, batchId: number): number {
+    const values = chosenValues(campaignId, choice, 0, maxRow);
+    this.#keepChosen.run(...values, batchId);
+    return Number(this.#removeChosen.run(...values).changes);
+  }
+
   #insertSingly(campaignId: number, deliveries: readonly Delivery[]): void {
     for (const one of deliveries) {
       const values: Value[] = [];
@@ -137,6 +181,17 @@ export class DeliveryTable {
       }
     }
   }
+}
+
+/** In the order of the places of `chosen`. */
+function chosenValues(campaignId: number, choice: RetryChoice, fromRow: number, toRow: number) {
+  const { fates, categories } = choice;
+  return [
+    keyOf(campaignId, fromRow),
+    keyOf(campaignId, toRow),
+    JSON.stringify([...fates]),
+    categories === undefined ? null : JSON.stringify([...categories]),
+  ] as const;
 }
 
 /** In the order of the columns of `delivery`. */

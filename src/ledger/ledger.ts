@@ -1,8 +1,8 @@
 // The ledger's contract: what was promised and what happened, as plain data behind asynchronous calls.
 import type { Batch } from '../mail/batch.ts';
 import type { Deferral, Delivery } from '../mail/delivery.ts';
-import type { Tally } from '../mail/outcome.ts';
-import type { Cell, RefusedRow } from '../mail/recipient.ts';
+import type { Fate, RetriableFate, Tally } from '../mail/outcome.ts';
+import type { Cell, Recipient, RefusedRow } from '../mail/recipient.ts';
 
 /** A campaign as the ledger knows it. Instants are in ms since the epoch. */
 export interface CampaignRecord {
@@ -12,28 +12,46 @@ export interface CampaignRecord {
   /** Digest of the campaign file and all that it names, to tell a changed one from the same. */
   readonly planDigest: string;
   readonly createdAt: number;
-  /** `complete` once the whole list is stored. */
+  /** `complete` once the whole list is stored; `open` again while what is new in a later list is taken in. */
   readonly intake: 'open' | 'complete';
   /** The list's columns, in the order of the recipients' cells; empty until intake has stored something. */
   readonly columns: readonly string[];
-  /** Digest of the list; empty until intake is complete. */
-  readonly listDigest: string;
+  /** The lists in the order in which they came: the first once it is complete, a later one from its beginning on. */
+  readonly lists: readonly ListRecord[];
   /** How many batches intake has stored. */
   readonly batchesTaken: number;
   /** How many refused rows intake has stored. */
   readonly refusedTaken: number;
-  /** Rows that intake has read from the list; all of them once it is complete. */
+  /** Rows that intake has read from the lists; all of them once it is complete. A row of a later list that was known does not count. */
   readonly rows: number;
   /** How many rows have met each fate. */
   readonly tally: Tally;
   readonly finishedAt: number | undefined;
+  /** Since when its rows count as gone, and only this record is left of it; undefined while it has them. */
+  readonly compactedAt: number | undefined;
 }
+
+/** One of the lists of a campaign. */
+export interface ListRecord {
+  readonly digest: string;
+  /** Its rows, whatever became of them. */
+  readonly rows: number;
+  /** Of them, those that the campaign had from earlier lists; they are not stored again. */
+  readonly known: number;
+  /** Rows, batches and refused rows of the campaign before it: its own are numbered from there on. */
+  readonly rowsBefore: number;
+  readonly batchesBefore: number;
+  readonly refusedBefore: number;
+}
+
+/** What is known of a later list before any of it is stored. */
+export type NewList = Pick<ListRecord, 'digest' | 'rows' | 'known'>;
 
 /** A campaign to be created. */
 export type NewCampaign = Pick<CampaignRecord, 'name' | 'planDigest' | 'createdAt'>;
 
-/** What is known of a list once it is read to its end. */
-export type CompletedIntake = Pick<CampaignRecord, 'rows' | 'listDigest' | 'columns'>;
+/** What is known of a list once it is read to its end; `rows` are the campaign's. */
+export type CompletedIntake = Pick<CampaignRecord, 'rows' | 'columns'> & { readonly listDigest: string };
 
 /** A batch to be stored. Rows are the list's; several batches may interleave between their first and last rows. */
 export interface NewBatch {
@@ -102,6 +120,31 @@ export interface ResultRow {
   readonly lastDeferral: Deferral | undefined;
 }
 
+/** A row as a list had it. */
+export type ListRow = Pick<ResultRow, 'row' | 'line' | 'cells' | 'address'>;
+/** Which finished rows are to be tried again. */
+export interface RetryChoice {
+  readonly fates: ReadonlySet<RetriableFate>;
+  /** Categories of `mail/verdict.ts`; all where it is absent. */
+  readonly categories?: ReadonlySet<string> | undefined;
+}
+
+/** How many rows of a campaign ended alike. */
+export interface EndCount {
+  readonly fate: Fate;
+  readonly classification: string;
+  readonly rows: number;
+}
+
+/** The size of the ledger on disk. */
+export interface LedgerSpace {
+  readonly fileBytes: number;
+  /** Of these: free for what comes next. */
+  readonly freeBytes: number;
+  /** False for files from before format 2: their free pages are used again, but stay. */
+  readonly canShrink: boolean;
+}
+
 /** A number that is not what it must be; `subject` names it for people. */
 export interface AuditDifference {
   readonly subject: string;
@@ -114,6 +157,8 @@ export interface CampaignAudit {
   readonly rows: number;
   readonly tally: Tally;
   readonly pendingRecipients: number;
+  /** Its rows are gone since then: the sums are all that could be checked. */
+  readonly compactedAt: number | undefined;
   readonly differences: readonly AuditDifference[];
 }
 
@@ -139,6 +184,13 @@ export interface Ledger {
   readRefusedRow(campaignId: number, n: number): Promise<number | undefined>;
   /** Every row of the list must be stored by now. */
   completeIntake(campaignId: number, done: CompletedIntake): Promise<void>;
+  /**
+   * Adds a later list to a campaign whose intake is complete. Where it has rows that are not known, intake is open again and the
+   * campaign not finished. Returns its record as it is then.
+   */
+  addList(campaignId: number, list: NewList): Promise<CampaignRecord>;
+  /** The rows 1 to `lastRow` that are stored, in row order and in pages, without what happened to them. */
+  readRows(campaignId: number, lastRow: number): AsyncIterable<readonly ListRow[]>;
 
   /**
    * Up to `limit` due batches that are not claimed, oldest due first, then by id. They count as claimed until they are
@@ -158,6 +210,29 @@ export interface Ledger {
   settle(settlements: readonly Settlement[]): Promise<void>;
   /** Every row must have its fate by now. The first time counts. */
   finishCampaign(campaignId: number, now: number): Promise<void>;
+
+  /**
+   * Makes finished rows pending again: their outcomes stay as deferrals, the campaign is finished no more. The list must be
+   * complete and its rows there. Returns how many of each fate there were. Blocks for some ten seconds per million rows.
+   */
+  retryRows(
+    campaignId: number,
+    choice: RetryChoice,
+    now: number,
+    laneOf: (recipient: Recipient) => string,
+  ): Promise<Tally>;
+  /** The finished rows, counted by how they ended. */
+  countEnds(campaignId: number): Promise<EndCount[]>;
+
+  /** The rows of a finished campaign count as gone from now on; `removeRemnants` takes them away. */
+  compactCampaign(campaignId: number, now: number): Promise<void>;
+  /** Compacted campaigns of which rows are still there. */
+  listRemnants(): Promise<number[]>;
+  /** Removes some rows of a compacted campaign, in some milliseconds. Returns how many; 0 when none are left. */
+  removeRemnants(campaignId: number): Promise<number>;
+  readSpace(): Promise<LedgerSpace>;
+  /** One step of giving free space back to the file system, in some milliseconds. Returns whether there is more to give. */
+  shrink(): Promise<boolean>;
 
   /**
    * Every stored row in row order, a page of rows at a time (a row at a time, waiting would cost more than reading), as

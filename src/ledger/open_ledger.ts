@@ -1,25 +1,33 @@
 // Opens the ledger: the file, its tables, and the contract in front of them.
 import { invariant } from '../base/invariant.ts';
-import { sumTally } from '../mail/outcome.ts';
+import { sumTally, type Tally } from '../mail/outcome.ts';
+import type { Recipient } from '../mail/recipient.ts';
 import { auditLedger } from './audit.ts';
 import { BatchTable } from './batches.ts';
 import { CampaignTable } from './campaigns.ts';
 import { DeliveryTable } from './deliveries.ts';
 import { LedgerFile } from './file.ts';
 import { IntakeStore } from './intake_store.ts';
+import { Remnants } from './remnants.ts';
 import type {
   CampaignAudit,
   CampaignRecord,
   CompletedIntake,
+  EndCount,
   IntakePart,
   Ledger,
+  LedgerSpace,
+  ListRow,
   NewCampaign,
+  NewList,
   PendingSummary,
   ResultRow,
+  RetryChoice,
   Settlement,
   StoredBatch,
 } from './ledger.ts';
-import { readResultPages } from './results.ts';
+import { readResultPages, readRowPages } from './results.ts';
+import { retryRows } from './retry.ts';
 import { settleBatch } from './settle.ts';
 
 export interface LedgerOptions {
@@ -31,6 +39,7 @@ export interface LedgerOptions {
 /**
  * Opens the ledger of a state directory, which is created where it is missing, and locks it for this process until `close`.
  * Throws PosthasteErrors ERR_STATE_IN_USE (75), ERR_STATE_NEWER, ERR_STATE_UNKNOWN_FILE (78) and those of the disk (74).
+ * A file of an older format is brought to today's first.
  */
 export async function openLedger({ directory, durability = 'process' }: LedgerOptions): Promise<Ledger> {
   const file = new LedgerFile(directory, durability);
@@ -53,6 +62,7 @@ interface LedgerTables {
 class SqliteLedger implements Ledger {
   readonly #file: LedgerFile;
   readonly #tables: LedgerTables;
+  readonly #remnants: Remnants;
 
   constructor(file: LedgerFile) {
     this.#file = file;
@@ -61,6 +71,7 @@ class SqliteLedger implements Ledger {
     const deliveries = new DeliveryTable(file);
     const intake = new IntakeStore(file, { campaigns, batches, deliveries });
     this.#tables = { campaigns, batches, deliveries, intake };
+    this.#remnants = new Remnants(file);
   }
 
   async findCampaign(name: string): Promise<CampaignRecord | undefined> {
@@ -96,6 +107,14 @@ class SqliteLedger implements Ledger {
 
   async completeIntake(campaignId: number, done: CompletedIntake): Promise<void> {
     this.#file.write(() => this.#tables.intake.complete(campaignId, done));
+  }
+
+  async addList(campaignId: number, list: NewList): Promise<CampaignRecord> {
+    return this.#file.write(() => this.#tables.campaigns.addList(campaignId, list));
+  }
+
+  readRows(campaignId: number, lastRow: number): AsyncIterable<readonly ListRow[]> {
+    return readRowPages(this.#file, this.#tables, campaignId, lastRow);
   }
 
   async claimDue(campaignId: number, now: number, limit: number): Promise<StoredBatch[]> {
@@ -141,6 +160,50 @@ class SqliteLedger implements Ledger {
       );
       this.#tables.campaigns.finish(campaignId, now);
     });
+  }
+
+  async retryRows(
+    campaignId: number,
+    choice: RetryChoice,
+    now: number,
+    laneOf: (recipient: Recipient) => string,
+  ): Promise<Tally> {
+    return this.#file.write(() => retryRows(this.#tables, { campaignId, choice, now, laneOf }));
+  }
+
+  async countEnds(campaignId: number): Promise<EndCount[]> {
+    return this.#file.read(() => this.#tables.deliveries.countEnds(campaignId));
+  }
+
+  async compactCampaign(campaignId: number, now: number): Promise<void> {
+    this.#file.write(() => this.#tables.campaigns.compact(campaignId, now));
+  }
+
+  async listRemnants(): Promise<number[]> {
+    return this.#file.read(() => this.#remnants.list());
+  }
+
+  async removeRemnants(campaignId: number): Promise<number> {
+    return this.#file.write(() => {
+      const { compactedAt } = this.#tables.campaigns.get(campaignId);
+      invariant(
+        compactedAt !== undefined,
+        `rows of campaign ${campaignId}, which is not compacted, were to go`,
+      );
+      return this.#remnants.remove(campaignId);
+    });
+  }
+
+  async readSpace(): Promise<LedgerSpace> {
+    return this.#file.read(() => this.#file.readSpace());
+  }
+
+  async shrink(): Promise<boolean> {
+    const before = await this.readSpace();
+    if (!before.canShrink || before.freeBytes === 0) return false;
+    this.#file.shrink();
+    const { freeBytes } = await this.readSpace();
+    return freeBytes > 0 && freeBytes < before.freeBytes;
   }
 
   async *readResults(campaignId: number): AsyncGenerator<readonly ResultRow[], void, undefined> {

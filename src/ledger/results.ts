@@ -6,7 +6,7 @@ import type { DeferralSummary, DeliveryTable } from './deliveries.ts';
 import type { Delivery } from '../mail/delivery.ts';
 import type { LedgerFile } from './file.ts';
 import type { IntakeStore } from './intake_store.ts';
-import type { ResultRow } from './ledger.ts';
+import type { ListRow, ResultRow } from './ledger.ts';
 
 /** Rows read in one go: a page of them takes about a millisecond. */
 const pageRows = 500;
@@ -16,8 +16,6 @@ export interface ResultTables {
   readonly deliveries: DeliveryTable;
   readonly intake: IntakeStore;
 }
-
-type ListRow = Pick<ResultRow, 'row' | 'line' | 'cells' | 'address'>;
 
 /** Reads the rows 1 to `lastRow` of a campaign that are stored, in row order, in pages. */
 export async function* readResultPages(
@@ -36,6 +34,20 @@ export async function* readResultPages(
     }));
     yield page.list.map((one) => joinRow(one, page.deliveries.get(one.row), page.deferrals.get(one.row)));
     // A long read leaves the loop to the relay's replies between pages.
+    await nextTurn();
+  }
+}
+
+/** The same rows as lists had them. */
+export async function* readRowPages(
+  file: LedgerFile,
+  tables: ResultTables,
+  campaignId: number,
+  lastRow: number,
+): AsyncGenerator<readonly ListRow[], void, undefined> {
+  const pages = new ListPages(tables, campaignId);
+  for (let fromRow = 1; fromRow <= lastRow; fromRow += pageRows) {
+    yield file.read(() => pages.take(fromRow, Math.min(fromRow + pageRows - 1, lastRow)));
     await nextTurn();
   }
 }

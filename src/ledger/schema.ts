@@ -3,8 +3,8 @@
 /** "POST" in ASCII, in the header of the file, so that no other program's database is taken for ours. */
 export const applicationId = 0x504f5354;
 
-/** Raised by one with every change of the tables. */
-export const formatVersion = 1;
+/** Raised by one with every change of the tables; `migrations.ts` leads older files here. */
+export const formatVersion = 2;
 
 /** Makes the tables of a new file. */
 export const createTables = `
@@ -15,12 +15,24 @@ CREATE TABLE campaign (
   created_at INTEGER NOT NULL,
   intake TEXT NOT NULL CHECK (intake IN ('open', 'complete')),
   columns TEXT NOT NULL,
-  list_digest TEXT NOT NULL,
   batches_taken INTEGER NOT NULL,
   refused_taken INTEGER NOT NULL,
   row_count INTEGER NOT NULL,
-  finished_at INTEGER
+  finished_at INTEGER,
+  compacted_at INTEGER
 ) STRICT;
+
+CREATE TABLE list (
+  campaign_id INTEGER NOT NULL,
+  n INTEGER NOT NULL,
+  digest TEXT NOT NULL,
+  row_count INTEGER NOT NULL,
+  known_count INTEGER NOT NULL,
+  rows_before INTEGER NOT NULL,
+  batches_before INTEGER NOT NULL,
+  refused_before INTEGER NOT NULL,
+  PRIMARY KEY (campaign_id, n)
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE tally (
   campaign_id INTEGER NOT NULL,

@@ -7,6 +7,7 @@ export type PosthasteEvent =
   | CampaignStarted
   | CampaignRecovered
   | CampaignFinished
+  | ListAdded
   | IntakeProgressed
   | BatchSettled
   | RowsEnded
@@ -40,6 +41,14 @@ interface CampaignFinished {
   readonly kind: 'campaignFinished';
   readonly campaign: string;
   readonly tally: Readonly<Tally>;
+}
+
+/** A later list was read and belongs to the campaign: of its `rows`, `known` were there from before; the others are taken in next. */
+interface ListAdded {
+  readonly kind: 'listAdded';
+  readonly campaign: string;
+  readonly rows: number;
+  readonly known: number;
 }
 
 /** Rows were read and are in the ledger: `rows` in all, of which some ended as invalid or duplicate. */

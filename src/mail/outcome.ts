@@ -35,6 +35,14 @@ export const fates = [
 
 export type Fate = (typeof fates)[number];
 
+/**
+ * The ends that may be undone. Who accepted has the message, an invalid or duplicate row has nobody to send to, and who
+ * is suppressed must not be mailed.
+ */
+export const retriableFates = ['rejected', 'expired', 'inDoubt', 'cancelled'] as const;
+
+export type RetriableFate = (typeof retriableFates)[number];
+
 /** How many rows met each fate. */
 export type Tally = Record<Fate, number>;
 

@@ -22,25 +22,29 @@ export type Stage =
 /** Who is to blame. Relay and session trouble never counts against a recipient. */
 export type Scope = 'recipient' | 'message' | 'session' | 'relay' | 'us';
 
-export type Category =
-  | ''
-  | 'no-such-recipient'
-  | 'mailbox-full'
-  | 'inactive'
-  | 'policy'
-  | 'content'
-  | 'reputation'
-  | 'authentication'
-  | 'rate-limited'
-  | 'relay-quota'
-  | 'sender-refused'
-  | 'message-too-big'
-  | 'greylisted'
-  | 'relay-auth'
-  | 'relay-down'
-  | 'protocol'
-  | 'network'
-  | 'unclassified';
+/** Why a row ended or was deferred, in one word. */
+export const categories = [
+  'no-such-recipient',
+  'mailbox-full',
+  'inactive',
+  'policy',
+  'content',
+  'reputation',
+  'authentication',
+  'rate-limited',
+  'relay-quota',
+  'sender-refused',
+  'message-too-big',
+  'greylisted',
+  'relay-auth',
+  'relay-down',
+  'protocol',
+  'network',
+  'unclassified',
+] as const;
+
+/** Empty for what was accepted. */
+export type Category = '' | (typeof categories)[number];
 
 /** What becomes of the attempt; whether a message can be made at all is decided before a relay is asked. */
 export type VerdictKind = Exclude<OutcomeKind, 'invalid'>;

@@ -167,6 +167,8 @@ function recordEvent(metrics: Metrics, event: PosthasteEvent): void {
     case 'campaignFinished':
       metrics.running.delete(event.campaign);
       return metrics.campaignsRunning.set(metrics.running.size);
+    case 'listAdded':
+      return undefined;
     case 'intakeProgressed':
       return recordFates(metrics, { invalid: event.invalid, duplicate: event.duplicate });
     case 'batchSettled':

@@ -119,6 +119,7 @@ retry: { first: 200ms, factor: 1.5, max: 1s, giveUpAfter: 1h, jitter: 0 }
 export interface Summary {
   readonly end: string;
   readonly rows: number;
+  readonly known?: number;
   readonly accepted: number;
   readonly rejected: number;
   readonly deferred: number;

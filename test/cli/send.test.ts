@@ -133,20 +133,6 @@ test('a gzipped list on standard input is the same list as the plain file', asyn
   assert.equal(summaryIn(again).end, 'already');
 });
 
-test('another list under the same name is refused; so is another template', async (context) => {
-  const sandbox = await openRelay(context);
-  const folder = new Folder(context, { 'campaign.yaml': campaignYaml, 'list.csv': makeList(10) });
-  await folder.run(sendArgs(sandbox));
-  folder.write('list.csv', makeList(11));
-  const otherList = await folder.run(sendArgs(sandbox));
-  assert.deepEqual([otherList.code, /ERR_LIST_CHANGED/.test(otherList.stdout)], [65, true]);
-  folder.write('list.csv', makeList(10));
-  folder.write('campaign.yaml', campaignYaml.replace('it is spring', 'it is autumn'));
-  const otherTemplate = await folder.run(sendArgs(sandbox));
-  assert.deepEqual([otherTemplate.code, /ERR_CAMPAIGN_CHANGED/.test(otherTemplate.stdout)], [65, true]);
-  assert.equal(sandbox.messages().length, 10);
-});
-
 test('SIGTERM finishes what is in flight; the same command goes on, and nobody gets it twice', async (context) => {
   const sandbox = await openRelay(context, { latencyMs: 2 });
   const folder = new Folder(context, { 'campaign.yaml': campaignYaml, 'list.csv': makeList(4000) });

@@ -268,9 +268,19 @@ test('a variable that is not set is told once, whatever else its value had to be
   ]);
 });
 
+test('rows are kept forever unless the file names a time from an hour on', (t) => {
+  assert.equal(load(t, '').keepMs, undefined);
+  assert.equal(load(t, 'keep: forever').keepMs, undefined);
+  assert.equal(load(t, 'keep: 30d').keepMs, 30 * 86_400_000);
+  for (const wrong of ['0s', '59m', '36501d', 'never', '30 days'])
+    assert.deepEqual(refuse(t, `keep: ${wrong}`), [
+      'p.yaml:1:7: keep cannot be used; expected forever or a duration from 1h to 36500d, such as 30d',
+    ]);
+});
+
 test('a key that is near no other is told with those there are', (t) => {
   assert.deepEqual(refuse(t, 'colour: red'), [
-    'p.yaml:1:1: unknown key "colour"; expected one of state, durability, threads, metrics, log, relays, dkim',
+    'p.yaml:1:1: unknown key "colour"; expected one of state, durability, keep, threads, metrics, log, relays, dkim',
   ]);
 });
 

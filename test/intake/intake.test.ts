@@ -91,6 +91,8 @@ test('every row becomes a recipient of a batch or a refused row', async () => {
   const digest = createHash('sha256').update(list).digest('hex');
   assert.deepEqual(taken.result, {
     rows: 7,
+    listRows: 7,
+    known: 0,
     recipients: 3,
     invalid: 3,
     duplicate: 1,

@@ -14,12 +14,13 @@ test('a fresh campaign is open, empty and found by its name', async (t) => {
     createdAt: 7,
     intake: 'open',
     columns: [],
-    listDigest: '',
+    lists: [],
     batchesTaken: 0,
     refusedTaken: 0,
     rows: 0,
     tally: emptyTally(),
     finishedAt: undefined,
+    compactedAt: undefined,
   });
   assert.deepEqual(await ledger.findCampaign('spring'), created);
   assert.equal(await ledger.findCampaign('autumn'), undefined);

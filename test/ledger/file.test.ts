@@ -19,7 +19,9 @@ import { test, type TestContext } from 'node:test';
 import { PosthasteError } from '../../src/base/error.ts';
 import type { Ledger } from '../../src/ledger/ledger.ts';
 import { openLedger } from '../../src/ledger/open_ledger.ts';
+import { formatVersion } from '../../src/ledger/schema.ts';
 import { batchOf, columns, makeDirectory, openFor, settlementOf, storeList } from './fixture.ts';
+import { makeFormat1 } from './format_1.ts';
 
 /** Checks a rejection: its code, its exit code, and that it tells the reader what to do. */
 async function assertFails(promise: Promise<unknown>, code: string, exitCode: number): Promise<void> {
@@ -70,10 +72,18 @@ test('a file that is a directory cannot be opened', async (t) => {
 test('a newer format is refused and left as it is', async (t) => {
   const directory = makeDirectory(t);
   await (await openLedger({ directory })).close();
-  runSql(directory, 'PRAGMA user_version = 2');
+  runSql(directory, `PRAGMA user_version = ${formatVersion + 1}`);
   await assertFails(openLedger({ directory }), 'ERR_STATE_NEWER', 78);
-  runSql(directory, 'PRAGMA user_version = 1');
+  runSql(directory, `PRAGMA user_version = ${formatVersion}`);
   await openFor(t, directory);
+});
+
+test('a file that was not made to shrink says so, and is left as large as it is', async (t) => {
+  const directory = makeDirectory(t);
+  makeFormat1(directory);
+  const ledger = await openFor(t, directory);
+  assert.equal((await ledger.readSpace()).canShrink, false);
+  assert.equal(await ledger.shrink(), false);
 });
 
 test("another program's database is refused and left as it is", async (t) => {
@@ -128,14 +138,14 @@ test('a full disk undoes what did not fit, and the ledger goes on when there is 
   const stored = await storeUntilFull(ledger, id);
   assert.equal((await ledger.findCampaign('spring'))?.batchesTaken, stored);
   assert.equal((await ledger.pending(id)).batches, stored);
-  const [batch] = await ledger.claimDue(id, 0, 1);
-  assert.ok(batch);
-  await assertFails(ledger.settle([settlementOf(batch)]), 'ERR_STATE_FULL', 74);
+  // More at once than a batch takes: what the last one did not fit into may be room enough for a smaller write.
+  const settlements = (await ledger.claimDue(id, 0, 8)).map((batch) => settlementOf(batch));
+  await assertFails(ledger.settle(settlements), 'ERR_STATE_FULL', 74);
   assert.deepEqual((await ledger.auditCampaign(id)).differences, []);
   rmSync(filler);
   await storeNext(ledger, id, stored);
-  await ledger.settle([settlementOf(batch)]);
-  assert.equal((await ledger.findCampaign('spring'))?.tally.accepted, 250);
+  await ledger.settle(settlements);
+  assert.equal((await ledger.findCampaign('spring'))?.tally.accepted, 2000);
   assert.deepEqual((await ledger.auditCampaign(id)).differences, []);
 });
 

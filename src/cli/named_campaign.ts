@@ -1,0 +1,16 @@
+// The campaign of a command line: a name of the ledger, or a campaign file, which knows more.
+import { statSync } from 'node:fs';
+import { loadCampaign, type CampaignFile } from '../config/load_campaign.ts';
+
+export interface NamedCampaign {
+  readonly name: string;
+  /** Where a file was named. */
+  readonly file: CampaignFile | undefined;
+}
+
+/** Takes what is a file for one, and all else for a name. A file's campaign may have been sent under another name. */
+export function findCampaign(named: string, as?: string): NamedCampaign {
+  if (statSync(named, { throwIfNoEntry: false })?.isFile() !== true) return { name: named, file: undefined };
+  const file = loadCampaign(named, process.env, as);
+  return { name: file.campaign.name, file };
+}
