@@ -27,8 +27,6 @@ export interface SendingOptions {
 }
 
 export const configPlaces = ['posthaste.yaml', '/etc/posthaste/posthaste.yaml'];
-/** How long a first SIGTERM waits for what is in flight; systemd's TimeoutStopSec is 90 s. */
-const drainTimeoutMs = 30_000;
 const batchRows = 250;
 
 export function addSend(program: Command, setExitCode: SetExitCode): void {
@@ -99,7 +97,7 @@ async function open(config: Config, file: CampaignFile, listPath: string | undef
       list: { ...file.list, batchRows },
       threads: config.threads,
       metrics: config.metrics,
-      drainTimeoutMs,
+      drainTimeoutMs: config.drainTimeoutMs,
       version: version(),
     },
     log,

@@ -19,6 +19,8 @@ export interface Config {
   readonly stateDir: string;
   readonly durability: 'process' | 'power';
   readonly threads: number;
+  /** How long a first signal to stop waits for what is in flight. */
+  readonly drainTimeoutMs: number;
   readonly metrics: Endpoint | undefined;
   readonly logLevel: (typeof logLevels)[number];
   /** By name, in the order of the file. */
@@ -68,6 +70,7 @@ export function loadConfig(
     stateDir: stateDirectory(overrides.state, written.state, directory),
     durability: written.durability,
     threads: written.threads === 'auto' ? Math.max(1, availableParallelism() - 1) : written.threads,
+    drainTimeoutMs: written.drainTimeout,
     metrics: listen ?? written.metrics?.listen,
     logLevel: written.log.level,
     relays,

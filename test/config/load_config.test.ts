@@ -270,7 +270,7 @@ test('a variable that is not set is told once, whatever else its value had to be
 
 test('a key that is near no other is told with those there are', (t) => {
   assert.deepEqual(refuse(t, 'colour: red'), [
-    'p.yaml:1:1: unknown key "colour"; expected one of state, durability, threads, metrics, log, relays, dkim',
+    'p.yaml:1:1: unknown key "colour"; expected one of state, durability, threads, drainTimeout, metrics, log, relays, dkim',
   ]);
 });
 
