@@ -66,6 +66,8 @@ function noteEvent(state: ProgressState, event: PosthasteEvent): void {
     case 'campaignStarted':
     case 'campaignFinished':
     case 'rowsEnded':
+    case 'threadDied':
+    case 'doubtFound':
       return;
     default:
       unreachable(event);
