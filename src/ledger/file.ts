@@ -109,14 +109,15 @@ export class LedgerFile {
 function createFile(directory: string, path: string, durability: 'process' | 'power'): void {
   try {
     const topmost = mkdirSync(directory, { recursive: true, mode: 0o700 });
-    if (topmost !== undefined && durability === 'power') syncNames(directory, topmost);
+    // Also where it is there: its maker may have died, or its sync failed.
+    if (durability === 'power') syncNames(directory, topmost ?? directory);
     closeSync(openSync(path, 'wx', 0o600));
   } catch (error) {
     if (systemCodeOf(error) !== 'EEXIST') throw makeCannotOpen(path, error);
   }
 }
 
-/** A new directory's name is in the one above it. SQLite syncs what is in the lowest, and none above. */
+/** A directory's name is in the one above it. SQLite syncs what is in the lowest, and none above. */
 function syncNames(directory: string, topmost: string): void {
   for (let made = directory; made.length >= topmost.length; made = dirname(made)) {
     const above = openSync(dirname(made), 'r');

@@ -4,7 +4,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { spread } from './kill_at_call.ts';
+import { killOnce, spread } from './kill_at_call.ts';
 import { assertKnown, openMailing } from './mailing.ts';
 import { countInjected, skipUnlessTracing, strace } from './strace.ts';
 
@@ -27,7 +27,7 @@ for (const { name, calls, at } of [
         const ended = await mailing.run({ under: strace(fault, trace) });
         assert.equal(ended.code, 74, ended.stderr);
         assert.ok(countInjected(trace) > 0);
-        assert.match(ended.stderr, /posthaste: .*(could not|cannot).*\n {2}Check the disk/s);
+        assert.match(ended.stderr, /posthaste: .*(could not|cannot).*\n {2}Check /s);
         assert.doesNotMatch(ended.stdout, /"type":"summary"/);
         await assertKnown(mailing);
       }
@@ -51,3 +51,17 @@ test('durability: power syncs the directories above whatever is created', { skip
   for (const directory of [folder, join(folder, 'a'), state, join(state, 'journal')])
     assert.ok(traced.includes(`<${directory}>`), `${directory} in\n${traced}`);
 });
+
+test(
+  'a journal that cannot be removed is the disk’s fault and no bug: 74, and the next run removes it',
+  { skip },
+  async (context) => {
+    const mailing = await openMailing(context, { rows: 700 });
+    await killOnce(mailing, { calls: 'write', at: 120 });
+    const fault = { calls: 'unlink', when: '1+', what: 'error=EIO' };
+    const ended = await mailing.run({ under: strace(fault, join(mailing.folder.path, 'trace')) });
+    assert.equal(ended.code, 74, ended.stderr);
+    assert.match(ended.stderr, /the journal in the state directory cannot be .*\n {2}Check the disk/);
+    mailing.assertTruthful(await mailing.run());
+  },
+);
