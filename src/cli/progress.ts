@@ -67,6 +67,8 @@ function noteEvent(state: ProgressState, event: PosthasteEvent): void {
     case 'campaignFinished':
     case 'listAdded':
     case 'rowsEnded':
+    case 'threadDied':
+    case 'doubtFound':
       return;
     default:
       unreachable(event);

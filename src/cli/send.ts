@@ -32,8 +32,6 @@ export interface SendingOptions {
 }
 
 export const configPlaces = ['posthaste.yaml', '/etc/posthaste/posthaste.yaml'];
-/** How long a first SIGTERM waits for what is in flight; systemd's TimeoutStopSec is 90 s. */
-const drainTimeoutMs = 30_000;
 const batchRows = 250;
 
 export function addSend(program: Command, setExitCode: SetExitCode): void {
@@ -134,7 +132,7 @@ async function open(
     list: { ...file.list, batchRows, partial, expectedRows },
     threads: config.threads,
     metrics: config.metrics,
-    drainTimeoutMs,
+    drainTimeoutMs: config.drainTimeoutMs,
     version: version(),
   };
   // They load what they need on another core while this thread loads the rest.

@@ -4,7 +4,7 @@ import * as z from 'zod';
 import { dkimSchema } from './dkim_schema.ts';
 import { expects, key } from './key.ts';
 import { relayName, relaySchema } from './relay_schema.ts';
-import { choice, isHost, keepTime, line } from './value.ts';
+import { choice, duration, isHost, keepTime, line } from './value.ts';
 
 export const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
 
@@ -33,6 +33,10 @@ export const configSchema = z.strictObject({
       'auto or a whole number from 1 to 256',
     ).prefault('auto'),
     'Worker threads; auto is one less than there are cores, at least 1.',
+  ),
+  drainTimeout: key(
+    duration('0s', '1h').prefault('30s'),
+    'How long a first SIGTERM or SIGINT waits for what is in flight; then sessions are cut, and whose reply was still to come is in doubt.',
   ),
   metrics: key(
     z

@@ -21,6 +21,8 @@ export interface Config {
   readonly threads: number;
   /** How long the rows of finished campaigns are kept; undefined: forever. */
   readonly keepMs: number | undefined;
+  /** How long a first signal to stop waits for what is in flight. */
+  readonly drainTimeoutMs: number;
   readonly metrics: Endpoint | undefined;
   readonly logLevel: (typeof logLevels)[number];
   /** By name, in the order of the file. */
@@ -71,6 +73,7 @@ export function loadConfig(
     durability: written.durability,
     threads: written.threads === 'auto' ? Math.max(1, availableParallelism() - 1) : written.threads,
     keepMs: written.keep,
+    drainTimeoutMs: written.drainTimeout,
     metrics: listen ?? written.metrics?.listen,
     logLevel: written.log.level,
     relays,

@@ -2,11 +2,19 @@
 import { truncateSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Random } from '../base/random.ts';
-import { outcomesAfterLoss, recipientsInDoubt } from '../dispatch/after_loss.ts';
+import { nameRecipient, outcomesAfterLoss, recipientsInDoubt } from '../dispatch/after_loss.ts';
 import { planSettlement, type SettleRules } from '../dispatch/settle.ts';
-import { readJournals, removeSegment, type FoundSegment, type JournalledBatch } from '../journal/reader.ts';
+import { explainFaults } from '../journal/fault.ts';
+import {
+  readJournals,
+  removeSegment,
+  type FoundSegment,
+  type JournalledBatch,
+  type Journals,
+} from '../journal/reader.ts';
 import { formatSegmentName, nameRun } from '../journal/segment.ts';
 import type { Ledger, StoredBatch } from '../ledger/ledger.ts';
+import type { NamedRecipient } from '../mail/event.ts';
 import type { Tally } from '../mail/outcome.ts';
 
 /** The journals of this run. */
@@ -23,13 +31,17 @@ export class RunJournals {
   }
 
   read(): ReadonlyMap<number, JournalledBatch> {
-    return readJournals(this.directory, ({ run }) => run === this.run).batches;
+    return explainFaults(() => readJournals(this.directory, ({ run }) => run === this.run)).batches;
   }
 
   trim(writer: number, oldestNeeded: number): void {
     for (let segment = this.#kept.get(writer) ?? 0; segment < oldestNeeded; segment += 1)
-      removeSegment(join(this.directory, formatSegmentName({ run: this.run, writer, segment })));
+      explainFaults(() => removeSegment(this.#pathOf(writer, segment)));
     this.#kept.set(writer, Math.max(oldestNeeded, this.#kept.get(writer) ?? 0));
+  }
+
+  #pathOf(writer: number, segment: number): string {
+    return join(this.directory, formatSegmentName({ run: this.run, writer, segment }));
   }
 }
 
@@ -37,14 +49,23 @@ function journalDirectory(stateDir: string): string {
   return join(stateDir, 'journal');
 }
 
+function readAll(stateDir: string): Journals {
+  return explainFaults(() => readJournals(journalDirectory(stateDir)));
+}
+
 export interface Recovery {
   /** Outcomes that only the journals knew. */
   readonly outcomes: number;
   readonly fates: Readonly<Partial<Tally>>;
-  /** Who may have the message, for all that anybody can know. */
-  readonly inDoubt: readonly { readonly row: number; readonly address: string }[];
+  /** How many of them may have the message, for all that anybody can know. */
+  readonly inDoubt: number;
   /** What is wrong with the journals, one sentence each. */
   readonly problems: readonly string[];
+}
+
+export interface RecoveryRules extends Pick<SettleRules, 'retry' | 'inDoubt' | 'relay'> {
+  /** Called before a batch is settled with those of it who are in doubt: a recovery that dies behind it would not find them again. */
+  readonly noteDoubt: (inDoubt: readonly NamedRecipient[]) => void;
 }
 
 /**
@@ -55,14 +76,14 @@ export async function recoverCampaign(
   stateDir: string,
   ledger: Ledger,
   campaignId: number,
-  rules: Pick<SettleRules, 'retry' | 'inDoubt' | 'relay'>,
+  rules: RecoveryRules,
   now: number,
   random: Random,
 ): Promise<Recovery> {
-  const { batches, segments } = readJournals(journalDirectory(stateDir));
+  const { batches, segments } = readAll(stateDir);
   let outcomes = 0;
+  let inDoubt = 0;
   const fates: Partial<Tally> = {};
-  const inDoubt: { row: number; address: string }[] = [];
   for (const [batch, journalled] of await findJournalled(batches, ledger, campaignId)) {
     const all = outcomesAfterLoss(batch, journalled, now);
     const settlement = planSettlement(
@@ -72,12 +93,14 @@ export async function recoverCampaign(
       now,
       random,
     );
+    const doubts = recipientsInDoubt(batch, all).map(nameRecipient);
+    if (doubts.length > 0) rules.noteDoubt(doubts);
     await ledger.settle([settlement]);
+    inDoubt += doubts.length;
     outcomes += all.filter(({ kind }) => kind !== 'unsent').length;
     for (const { fate } of settlement.deliveries) fates[fate] = (fates[fate] ?? 0) + 1;
-    for (const { row, address } of recipientsInDoubt(batch, all)) inDoubt.push({ row, address });
   }
-  const problems = segments.flatMap((segment) => mendSegment(segment));
+  const problems = segments.flatMap((segment) => explainFaults(() => mendSegment(segment)));
   await removeSettledSegments(segments, ledger);
   return { outcomes, fates, inDoubt, problems };
 }
@@ -88,7 +111,7 @@ export async function readCampaignJournal(
   ledger: Ledger,
   campaignId: number,
 ): Promise<(readonly [StoredBatch, JournalledBatch])[]> {
-  return findJournalled(readJournals(journalDirectory(stateDir)).batches, ledger, campaignId);
+  return findJournalled(readAll(stateDir).batches, ledger, campaignId);
 }
 
 async function findJournalled(
@@ -108,13 +131,13 @@ async function findJournalled(
 
 /** Removes what no pending batch needs; what another campaign needs stays until that one is sent again. */
 export async function sweepJournals(stateDir: string, ledger: Ledger): Promise<void> {
-  await removeSettledSegments(readJournals(journalDirectory(stateDir)).segments, ledger);
+  await removeSettledSegments(readAll(stateDir).segments, ledger);
 }
 
 async function removeSettledSegments(segments: readonly FoundSegment[], ledger: Ledger): Promise<void> {
   for (const { path, batchIds } of segments) {
     const found = await Promise.all([...batchIds].map((id) => ledger.findBatch(id)));
-    if (found.every((batch) => batch === undefined)) removeSegment(path);
+    if (found.every((batch) => batch === undefined)) explainFaults(() => removeSegment(path));
   }
 }
 

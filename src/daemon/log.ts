@@ -29,11 +29,14 @@ export function logEvent(log: Log, event: PosthasteEvent): void {
     case 'campaignRecovered': {
       const { campaign, outcomes, inDoubt, action } = event;
       for (const problem of event.problems) log.warn({ campaign }, problem);
-      log[inDoubt.length > 0 ? 'warn' : 'info'](
-        { campaign, outcomes, inDoubt, action },
-        'campaign recovered',
-      );
+      log[inDoubt > 0 ? 'warn' : 'info']({ campaign, outcomes, inDoubt, action }, 'campaign recovered');
       return undefined;
+    }
+    case 'threadDied':
+      return log.error({ campaign: event.campaign, reason: event.reason }, 'a sending thread died');
+    case 'doubtFound': {
+      const { campaign, inDoubt, action } = event;
+      return log.warn({ campaign, inDoubt, action }, 'in doubt: the relay may have these messages');
     }
     case 'campaignFinished':
       return log.info({ campaign: event.campaign, ...event.tally }, 'campaign finished');

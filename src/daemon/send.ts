@@ -10,7 +10,7 @@ import { takeIn, type IntakePart, type ListOptions } from '../intake/intake.ts';
 import type { CampaignRecord, Ledger, ResultRow, RetryChoice } from '../ledger/ledger.ts';
 import { openLedger } from '../ledger/open_ledger.ts';
 import type { Campaign } from '../mail/campaign.ts';
-import type { PosthasteEvent } from '../mail/event.ts';
+import type { NamedRecipient, PosthasteEvent } from '../mail/event.ts';
 import { sumTally, type Tally } from '../mail/outcome.ts';
 import type { RefusedRow } from '../mail/recipient.ts';
 import type { Sample } from '../metrics/recorder.ts';
@@ -247,8 +247,10 @@ export class Sending {
   /** Settles what the journals of an earlier run know and the ledger does not. */
   async #recover(): Promise<void> {
     const { stateDir, retry, inDoubt: action, relay } = this.#request;
-    const rules = { retry, inDoubt: action, relay: relay.name };
     const { id, name: campaign } = this.#record;
+    const noteDoubt = (inDoubt: readonly NamedRecipient[]): void =>
+      this.#events.publish({ kind: 'doubtFound', campaign, inDoubt, action });
+    const rules = { retry, inDoubt: action, relay: relay.name, noteDoubt };
     const recovery = await recoverCampaign(stateDir, this.#ledger, id, rules, systemClock.now(), Math.random);
     if (recovery.outcomes === 0 && recovery.problems.length === 0) return;
     this.#events.publish({ kind: 'campaignRecovered', campaign, action, ...recovery });

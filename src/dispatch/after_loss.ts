@@ -1,6 +1,7 @@
 // After a loss: what the journal makes of a batch whose thread, or whole process, is gone. Pure.
 import type { JournalledBatch } from '../journal/reader.ts';
 import { unpackRecipients, type Batch } from '../mail/batch.ts';
+import type { NamedRecipient } from '../mail/event.ts';
 import type { Outcome } from '../mail/outcome.ts';
 import type { Recipient } from '../mail/recipient.ts';
 import { judgeFailure, judgeLocally } from '../mail/verdict.ts';
@@ -30,6 +31,11 @@ export function outcomesAfterLoss(
 export function recipientsInDoubt(batch: Batch, outcomes: readonly Outcome[]): Recipient[] {
   const rows = new Set(outcomes.filter(({ kind }) => kind === 'inDoubt').map(({ row }) => row));
   return rows.size === 0 ? [] : unpackRecipients(batch.payload).filter(({ row }) => rows.has(row));
+}
+
+/** A recipient as reports name it. */
+export function nameRecipient({ row, address }: Recipient): NamedRecipient {
+  return { row, address };
 }
 
 /** RFC 1047: the relay may have the message. */

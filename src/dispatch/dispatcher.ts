@@ -2,6 +2,7 @@
 import type { Clock } from '../base/clock.ts';
 import { ExitCode, messageOf, PosthasteError } from '../base/error.ts';
 import type { Random } from '../base/random.ts';
+import { makeJournalError } from '../journal/fault.ts';
 import type { JournalledBatch } from '../journal/reader.ts';
 import type { Batch } from '../mail/batch.ts';
 import { countOutcomes, type PosthasteEvent } from '../mail/event.ts';
@@ -10,7 +11,7 @@ import { emptyTransactionTimes } from '../mail/transaction_times.ts';
 import type { RetryPolicy } from '../schedule/retry.ts';
 import type { HandshakeFailure } from '../smtp/handshake.ts';
 import type { BatchReport, BatchTask } from '../worker/contract.ts';
-import { outcomesAfterLoss } from './after_loss.ts';
+import { nameRecipient, outcomesAfterLoss, recipientsInDoubt } from './after_loss.ts';
 import { RelayHealth } from './relay_health.ts';
 import { planSettlement, type Settlement } from './settle.ts';
 
@@ -169,6 +170,7 @@ export class Dispatcher {
     const events: PosthasteEvent[] = [];
     for (const report of reports) this.#noteHealth(report, events);
     const settlements = reports.map((report) => this.#plan(report));
+    for (const report of reports) this.#nameDoubts(report);
     await this.#ledger.settle(settlements);
     // Durable before visible: events only now.
     for (const [position, report] of reports.entries()) {
@@ -178,7 +180,16 @@ export class Dispatcher {
     }
     for (const event of events) this.#options.publish(event);
     const failure = reports.find((report) => report.journalFailure !== undefined)?.journalFailure;
-    if (failure !== undefined) throw journalError(failure);
+    if (failure !== undefined) throw makeJournalError(failure);
+  }
+
+  /** Before they are settled: the journal has them, and whom nobody names now nobody might ever name. */
+  #nameDoubts({ batchId, outcomes }: BatchReport): void {
+    const batch = this.#inHand.get(batchId);
+    const inDoubt = batch === undefined ? [] : recipientsInDoubt(batch, outcomes);
+    if (inDoubt.length === 0) return;
+    const { campaignName: campaign, inDoubt: action, publish } = this.#options;
+    publish({ kind: 'doubtFound', campaign, action, inDoubt: inDoubt.map(nameRecipient) });
   }
 
   #plan(report: BatchReport): Settlement {
@@ -237,8 +248,13 @@ export class Dispatcher {
       const batch = this.#inHand.get(batchId);
       return batch === undefined ? [] : [lossReport(batch, journalled.get(batchId), now)];
     });
-    await this.#settle(reports);
     const error = crashed[0]?.error;
+    this.#options.publish({
+      kind: 'threadDied',
+      campaign: this.#options.campaignName,
+      reason: messageOf(error),
+    });
+    await this.#settle(reports);
     if (this.#crashes < maxCrashes) return;
     throw new PosthasteError({
       code: 'ERR_THREAD_CRASHED',
@@ -304,16 +320,4 @@ function lossReport(batch: ClaimedBatch, journalled: JournalledBatch | undefined
     journal: { writer: 0, oldestNeeded: 0 },
     journalFailure: undefined,
   };
-}
-
-function journalError({ code, text }: NonNullable<BatchReport['journalFailure']>): PosthasteError {
-  const isFull = code === 'ENOSPC' || code === 'EDQUOT';
-  return new PosthasteError({
-    code: isFull ? 'ERR_STATE_FULL' : 'ERR_STATE_IO',
-    message: `the journal in the state directory cannot be written: ${text}`,
-    hint: isFull
-      ? 'Free some space; the same command again goes on from where it stopped.'
-      : "Check the disk and the kernel's log; the same command again goes on from the last good state.",
-    exitCode: ExitCode.ioError,
-  });
 }

@@ -1,6 +1,6 @@
 // The journal of one thread: appended to before ends of data go out, and as replies are read.
 import { closeSync, fdatasync, fsyncSync, mkdirSync, openSync, writeSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import type { Outcome } from '../mail/outcome.ts';
 import { makeBlock } from './block.ts';
 import { formatBatch, formatEnd, OutcomeFormat, type JournalBatch } from './record.ts';
@@ -105,7 +105,11 @@ export class JournalWriter {
     const path = join(directory, formatSegmentName({ run, writer, segment: this.#segment }));
     // O_EXCL: a segment is nobody else's.
     this.#file = openSync(path, 'ax', 0o600);
-    if (durability === 'power') syncDirectory(directory);
+    if (durability === 'power') {
+      syncDirectory(directory);
+      // Its own name is in the one above, and any thread may have made it.
+      syncDirectory(dirname(directory));
+    }
     return this.#file;
   }
 

@@ -1,6 +1,6 @@
 // The ledger's file: opened, locked for this process, written to in whole transactions, closed.
-import { closeSync, mkdirSync, openSync } from 'node:fs';
-import { join } from 'node:path';
+import { closeSync, fsyncSync, mkdirSync, openSync } from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
 import { DatabaseSync, type StatementSync } from 'node:sqlite';
 import { systemCodeOf } from '../base/error.ts';
 import { invariant } from '../base/invariant.ts';
@@ -32,8 +32,9 @@ export class LedgerFile {
    * ERR_STATE_IN_USE (75), ERR_STATE_UNKNOWN_FILE, ERR_STATE_NEWER (78) and those of the disk (74).
    */
   constructor(directory: string, durability: 'process' | 'power') {
-    this.#path = join(directory, 'ledger.db');
-    createFile(directory, this.#path);
+    // mkdir says absolutely what it made.
+    this.#path = join(resolve(directory), 'ledger.db');
+    createFile(resolve(directory), this.#path, durability);
     this.#database = openDatabase(this.#path);
     try {
       this.read(() => this.#settleIn(durability));
@@ -130,12 +131,26 @@ export class LedgerFile {
  * Creates the directory (0700) and the file (0600) where they are missing. O_EXCL opens no existing file: closing one would
  * drop the lock that another ledger of this process holds on it (POSIX fcntl).
  */
-function createFile(directory: string, path: string): void {
+function createFile(directory: string, path: string, durability: 'process' | 'power'): void {
   try {
-    mkdirSync(directory, { recursive: true, mode: 0o700 });
+    const topmost = mkdirSync(directory, { recursive: true, mode: 0o700 });
+    // Also where it is there: its maker may have died, or its sync failed.
+    if (durability === 'power') syncNames(directory, topmost ?? directory);
     closeSync(openSync(path, 'wx', 0o600));
   } catch (error) {
     if (systemCodeOf(error) !== 'EEXIST') throw makeCannotOpen(path, error);
+  }
+}
+
+/** A directory's name is in the one above it. SQLite syncs what is in the lowest, and none above. */
+function syncNames(directory: string, topmost: string): void {
+  for (let made = directory; made.length >= topmost.length; made = dirname(made)) {
+    const above = openSync(dirname(made), 'r');
+    try {
+      fsyncSync(above);
+    } finally {
+      closeSync(above);
+    }
   }
 }
 

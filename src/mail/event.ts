@@ -6,6 +6,8 @@ import type { Category, Stage, Verdict } from './verdict.ts';
 export type PosthasteEvent =
   | CampaignStarted
   | CampaignRecovered
+  | ThreadDied
+  | DoubtFound
   | CampaignFinished
   | ListAdded
   | IntakeProgressed
@@ -28,12 +30,38 @@ interface CampaignRecovered {
   readonly outcomes: number;
   /** The rows that ended with them. */
   readonly fates: Readonly<Partial<Tally>>;
-  /** Who may have the message already, and may not: everybody whom nobody can know of (RFC 1047). */
-  readonly inDoubt: readonly { readonly row: number; readonly address: string }[];
+  /** How many of the outcomes are doubts. `doubtFound` has named them. */
+  readonly inDoubt: number;
   /** What happens to them: sent again, or left. */
   readonly action: 'resend' | 'hold';
   /** What is wrong with the journals, one sentence each. */
   readonly problems: readonly string[];
+}
+
+/** A sending thread died, and another takes its place. What it had done is settled as its journal says. */
+interface ThreadDied {
+  readonly kind: 'threadDied';
+  readonly campaign: string;
+  /** What ended it. */
+  readonly reason: string;
+}
+
+/**
+ * A session, a thread or a process ended, and of these nobody can know whether the relay has the message (RFC 1047). It is published
+ * before the ledger has it, for the journal has: so whoever dies in between leaves nobody unnamed. Then it comes twice.
+ */
+interface DoubtFound {
+  readonly kind: 'doubtFound';
+  readonly campaign: string;
+  readonly inDoubt: readonly NamedRecipient[];
+  /** What happens to them: sent again, or left. */
+  readonly action: 'resend' | 'hold';
+}
+
+/** A recipient as reports name it. */
+export interface NamedRecipient {
+  readonly row: number;
+  readonly address: string;
 }
 
 /** Every row has a fate. The tally is of the whole campaign, over all runs. */

@@ -176,6 +176,10 @@ function recordEvent(metrics: Metrics, event: PosthasteEvent): void {
     case 'rowsEnded':
     case 'campaignRecovered':
       return recordFates(metrics, event.fates);
+    // The outcomes come with the settle.
+    case 'threadDied':
+    case 'doubtFound':
+      return undefined;
     case 'relayFailed':
       metrics.relayUp.set({ relay: event.relay }, 0);
       return metrics.relayFailures.inc({

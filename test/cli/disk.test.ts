@@ -1,41 +1,22 @@
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
-import { mkdtempSync, rmdirSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { test, type TestContext } from 'node:test';
+import { test } from 'node:test';
 import { startSandbox } from '../../src/sandbox/sandbox.ts';
+import { mountSmall } from '../crash/small_disk.ts';
 import { campaignYaml, Folder, makeList, summaryIn } from './posthaste.ts';
-
-/** The path of a file system of so many kilobytes, gone when the test ends; undefined where there can be none. */
-function mountSmall(context: TestContext, kilobytes: number): string | undefined {
-  const path = mkdtempSync(join(tmpdir(), 'posthaste-test-'));
-  try {
-    execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${kilobytes}k`, 'tmpfs', path], { stdio: 'pipe' });
-  } catch {
-    rmdirSync(path);
-    return undefined;
-  }
-  context.after(() => {
-    execFileSync('umount', ['-l', path]);
-    rmdirSync(path);
-  });
-  return path;
-}
 
 test('a full disk ends with 74 and says so; on space the same command goes on, and nobody is lost', async (context) => {
   const sandbox = await startSandbox({ keep: 'envelopes' });
   context.after(() => sandbox.close());
   const rows = 20_000;
   const folder = new Folder(context, { 'campaign.yaml': campaignYaml, 'list.csv': makeList(rows) });
-  const state = mountSmall(context, 1500);
-  if (state === undefined) return context.skip('this machine does not allow mounting a tmpfs');
+  const disk = mountSmall(context, 1500);
+  if (disk === undefined) return context.skip('this machine does not allow mounting a tmpfs');
   const args = [
     'send',
     'campaign.yaml',
     'list.csv',
     '--state',
-    state,
+    disk.path,
     '--json',
     '--relay',
     `smtp://127.0.0.1:${sandbox.port}`,
@@ -44,7 +25,7 @@ test('a full disk ends with 74 and says so; on space the same command goes on, a
   assert.equal(full.code, 74, full.stderr);
   assert.match(full.stderr, /no space|full/i);
   assert.match(full.stderr, /\n {2}\S/, 'what to do');
-  execFileSync('mount', ['-o', 'remount,size=64m', state]);
+  disk.resize(65_536);
   const resumed = summaryIn(await folder.run(args));
   assert.deepEqual([resumed.end, resumed.rows, resumed.accepted], ['finished', rows, rows]);
   const recipients = sandbox.messages().flatMap((message) => message.recipients);

@@ -6,6 +6,7 @@ import { test, type TestContext } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { seededRandom } from '../../src/base/random.ts';
 import { startSandbox, type Sandbox } from '../../src/sandbox/sandbox.ts';
+import { namedInDoubt } from '../crash/mailing.ts';
 import { campaignYaml, Folder, makeList, summaryIn, type Ended } from './posthaste.ts';
 
 /** 100000 and 20 for the long run: npm run sweep. */
@@ -67,15 +68,10 @@ function countTaken(sandbox: Sandbox): Map<number, number> {
   return taken;
 }
 
-/** The log has one object a line; a recovery names everybody who is in doubt. */
 function noteReported({ stderr }: Ended, reported: Set<number>): void {
-  for (const line of stderr.split('\n')) {
-    if (!line.includes('"campaign recovered"')) continue;
-    const { inDoubt }: { inDoubt: { row: number; address: string }[] } = JSON.parse(line);
-    for (const { row, address } of inDoubt) {
-      assert.equal(address, `reader${row}@example.com`);
-      reported.add(row);
-    }
+  for (const { row, address } of namedInDoubt(stderr)) {
+    assert.equal(address, `reader${row}@example.com`);
+    reported.add(row);
   }
 }
 

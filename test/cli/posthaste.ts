@@ -24,6 +24,13 @@ export interface Running {
   text(): string;
 }
 
+export interface StartOptions {
+  readonly env?: Record<string, string>;
+  readonly stdin?: Buffer | string;
+  /** A program, with its arguments, that starts it: strace. */
+  readonly under?: readonly string[];
+}
+
 /** A temporary folder with files; removed when the test ends. */
 export class Folder {
   readonly path: string;
@@ -49,11 +56,9 @@ export class Folder {
   }
 
   /** Starts the program in this folder. Its state is in `state/` there unless the arguments say otherwise. */
-  start(
-    args: readonly string[],
-    options: { env?: Record<string, string>; stdin?: Buffer | string } = {},
-  ): Running {
-    const child = spawn(process.execPath, [main, ...args], {
+  start(args: readonly string[], options: StartOptions = {}): Running {
+    const [program = '', ...words] = [...(options.under ?? []), process.execPath, main, ...args];
+    const child = spawn(program, words, {
       cwd: this.path,
       env: { PATH: process.env['PATH'] ?? '', NO_COLOR: '1', ...options.env },
       stdio: 'pipe',
@@ -92,10 +97,7 @@ export class Folder {
     return { child, ended, said, text: () => output };
   }
 
-  run(
-    args: readonly string[],
-    options: { env?: Record<string, string>; stdin?: Buffer | string } = {},
-  ): Promise<Ended> {
+  run(args: readonly string[], options: StartOptions = {}): Promise<Ended> {
     return this.start(args, options).ended;
   }
 }
