@@ -7,7 +7,11 @@ const rounds = 5;
 /** The best of some rounds. `stepMs` is how far the clock goes on at each take. */
 function measureNs(limitCount: number, perSecond: number, stepMs: number): number {
   const rate = { count: perSecond, perMs: 1000 };
-  const table = Array.from({ length: limitCount }, (_, index) => ({ name: `limit ${index}`, rate }));
+  const table = Array.from({ length: limitCount }, (_, index) => ({
+    kind: 'rate' as const,
+    name: `limit ${index}`,
+    rate,
+  }));
   const limiter = attachLimiter(createLimiter(table));
   const limits = table.map((_, index) => index);
   let nowMs = 1000;

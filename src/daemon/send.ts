@@ -390,8 +390,9 @@ function limitsOf(request: SendRequest): Limit[] {
   const limits: Limit[] = [];
   const { relay, rate, campaign } = request;
   if (relay.rate !== undefined)
-    limits.push({ name: `relay ${relay.name} ${formatRate(relay.rate)}`, rate: relay.rate });
-  if (rate !== undefined) limits.push({ name: `campaign ${campaign.name} ${formatRate(rate)}`, rate });
+    limits.push({ kind: 'rate', name: `relay ${relay.name} ${formatRate(relay.rate)}`, rate: relay.rate });
+  if (rate !== undefined)
+    limits.push({ kind: 'rate', name: `campaign ${campaign.name} ${formatRate(rate)}`, rate });
   return limits;
 }
 

@@ -20,8 +20,8 @@ const marginMs = 6.6;
 for (const count of [500, 5000]) {
   test(`four threads at ${count}/s: no second of any phase holds more`, async (context) => {
     const memory = createLimiter([
-      { name: 'only', rate: { count, perMs: 1000 } },
-      { name: 'wide', rate: { count: 1_000_000, perMs: 1000 } },
+      { kind: 'rate', name: 'only', rate: { count, perMs: 1000 } },
+      { kind: 'rate', name: 'wide', rate: { count: 1_000_000, perMs: 1000 } },
     ]);
     const grants = await runThreads(memory, 4);
     for (const limit of [0, 1]) assert.equal(attachLimiter(memory).granted(limit), grants.length);
