@@ -73,7 +73,7 @@ export function liftLimit(memory: Float64Array, base: number): void {
 /** When the limit grants next: an instant after `nowMs`, 0 for now, Infinity for never. */
 export function nextAtOf(blocks: SharedBlocks, base: number, nowMs: number, sizeBytes: number): number {
   const memory = blocks.view;
-  switch (memory[base + field.kind]) {
+  switch (read(memory, base + field.kind)) {
     case kindNumber.rate:
       return nextGrantAt(memory, base, nowMs, 1);
     case kindNumber.bytes:
@@ -97,7 +97,7 @@ export function grant(blocks: SharedBlocks, base: number, nowMs: number, sizeByt
   const memory = blocks.view;
   if (memory[base + field.lastTake] === take) return;
   memory[base + field.lastTake] = take;
-  switch (memory[base + field.kind]) {
+  switch (read(memory, base + field.kind)) {
     case kindNumber.rate:
       return addGrant(blocks, base, nowMs, 1);
     case kindNumber.bytes:
