@@ -73,16 +73,10 @@ export function liftLimit(memory: Float64Array, base: number): void {
 /** When the limit grants next: an instant after `nowMs`, 0 for now, Infinity for never. */
 export function nextAtOf(blocks: SharedBlocks, base: number, nowMs: number, sizeBytes: number): number {
   const memory = blocks.view;
-  switch (read(memory, base + field.kind)) {
-    case kindNumber.rate:
-      return nextGrantAt(memory, base, nowMs, 1);
-    case kindNumber.bytes:
-      return nextGrantAt(memory, base, nowMs, sizeBytes);
-    case kindNumber.concurrent:
-      return nextSlotAt(blocks, base, nowMs);
-    default:
-      return nextOfQuota(memory, base, nowMs);
-  }
+  const kind = memory[base + field.kind] ?? 0;
+  if (kind === kindNumber.rate) return nextGrantAt(memory, base, nowMs, 1);
+  if (kind === kindNumber.bytes) return nextGrantAt(memory, base, nowMs, sizeBytes);
+  return kind === kindNumber.concurrent ? nextSlotAt(blocks, base, nowMs) : nextOfQuota(memory, base, nowMs);
 }
 
 function nextOfQuota(memory: Float64Array, base: number, nowMs: number): number {
@@ -93,21 +87,26 @@ function nextOfQuota(memory: Float64Array, base: number, nowMs: number): number 
 }
 
 /** Writes down a grant that `nextAtOf` allows. `take` numbers the takes of all threads. */
-export function grant(blocks: SharedBlocks, base: number, nowMs: number, sizeBytes: number, take: number) {
+export function grant(
+  blocks: SharedBlocks,
+  base: number,
+  nowMs: number,
+  sizeBytes: number,
+  take: number,
+): void {
   const memory = blocks.view;
   if (memory[base + field.lastTake] === take) return;
   memory[base + field.lastTake] = take;
-  switch (read(memory, base + field.kind)) {
-    case kindNumber.rate:
-      return addGrant(blocks, base, nowMs, 1);
-    case kindNumber.bytes:
-      return addGrant(blocks, base, nowMs, sizeBytes);
-    case kindNumber.concurrent:
-      return holdSlot(blocks, base);
-    default:
-      memory[base + field.heldCount] = read(memory, base + field.heldCount) + 1;
-      memory[base + field.grantedTotal] = read(memory, base + field.grantedTotal) + 1;
-  }
+  const kind = memory[base + field.kind] ?? 0;
+  if (kind === kindNumber.rate) addGrant(blocks, base, nowMs, 1);
+  else if (kind === kindNumber.bytes) addGrant(blocks, base, nowMs, sizeBytes);
+  else if (kind === kindNumber.concurrent) holdSlot(blocks, base);
+  else grantOfQuota(memory, base);
+}
+
+function grantOfQuota(memory: Float64Array, base: number): void {
+  memory[base + field.heldCount] = read(memory, base + field.heldCount) + 1;
+  memory[base + field.grantedTotal] = read(memory, base + field.grantedTotal) + 1;
 }
 
 /** Takes back what was granted and is not needed; a quota stays charged, for its period may have ended meanwhile. */

@@ -84,6 +84,8 @@ export const field = {
   chain: 19,
   /** While it is free: the next free one. */
   nextFree: 20,
+  /** The youngest grant of what was forgotten last. */
+  forgottenAt: 21,
 } as const;
 
 /** Handles: the number of the record's place, plus this for every time that the place was used before. */
@@ -94,10 +96,13 @@ const slotMask = generationStep - 1;
 export function findRecord(memory: Float64Array, handle: number): number {
   // Exact for all safe integers: `&` takes the lowest 32 bits.
   const base = baseOfSlot(handle & slotMask);
-  const found = memory[base];
-  if (found === handle && handle >= 0) return read(memory, base + field.kind) === 0 ? -1 : base;
-  // The handle of a record grows in use, and is negative while it is free.
-  return found !== undefined && Number.isInteger(handle) && handle >= 0 && Math.abs(found) > handle ? 0 : -1;
+  if (memory[base] === handle && memory[base + field.kind] !== 0) return base;
+  return wasThere(memory[base], handle) ? 0 : -1;
+}
+
+/** The handle of a place grows with each use, and is negative while it is free. */
+function wasThere(found: number | undefined, handle: number): boolean {
+  return found !== undefined && Number.isInteger(handle) && handle >= 0 && Math.abs(found) > handle;
 }
 
 /** Under the lock: a record with a handle and nothing else in it; 0 where the memory is used up. */
@@ -111,6 +116,7 @@ export function makeRecord(blocks: SharedBlocks): number {
   memory.fill(0, base, base + unit);
   memory[base + field.chain] = chain;
   memory[base + field.latestAt] = -Infinity;
+  memory[base + field.forgottenAt] = -Infinity;
   memory[base + field.nextAt] = -Infinity;
   memory[base + field.fence] = Infinity;
   memory[base + field.handle] = handle;

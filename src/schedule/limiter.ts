@@ -78,6 +78,8 @@ export function attachLimiter(memory: LimiterMemory, thread?: number): Limiter {
 /** What happens under the lock, and who may die there: INTERNALS.md. */
 class SharedLimiter implements Limiter {
   readonly #blocks: SharedBlocks;
+  /** Where the records of the limits of a take are: found once. */
+  #places: Int32Array = new Int32Array(16);
 
   constructor(blocks: SharedBlocks) {
     this.#blocks = blocks;
@@ -85,14 +87,18 @@ class SharedLimiter implements Limiter {
 
   take(limits: readonly number[], nowMs: number, sizeBytes = 0): Refusal | undefined {
     const blocks = this.#blocks;
+    if (limits.length > this.#places.length) this.#places = new Int32Array(limits.length);
     // Whoever holds the lock may have been put to sleep by the system: refusing is always right, waiting is not.
     if (!blocks.tryLock()) return { retryAtMs: nowMs + busyRetryMs, limit: noLimit };
     let retryAtMs = 0;
     let binding = noLimit;
     let isKnown = true;
-    const { view } = blocks;
-    for (const limit of limits) {
-      const base = findRecord(view, limit);
+    const places = this.#places;
+    const count = limits.length;
+    for (let index = 0; index < count; index += 1) {
+      const limit = limits[index] ?? noLimit;
+      const base = findRecord(blocks.view, limit);
+      places[index] = base;
       if (base === -1) isKnown = false;
       if (base <= 0) continue;
       const grantAt = nextAtOf(blocks, base, nowMs, sizeBytes);
@@ -101,7 +107,7 @@ class SharedLimiter implements Limiter {
         binding = limit;
       }
     }
-    if (isKnown && binding === noLimit) this.#grant(limits, nowMs, sizeBytes);
+    if (isKnown && binding === noLimit) this.#grant(count, nowMs, sizeBytes);
     else if (isKnown) this.#noteRefusal(binding, retryAtMs);
     blocks.unlock();
     invariant(isKnown, 'a permit was asked of a limit that is not in the table');
@@ -163,12 +169,12 @@ class SharedLimiter implements Limiter {
     this.#blocks.noteChange();
   }
 
-  #grant(limits: readonly number[], nowMs: number, sizeBytes: number): void {
+  #grant(count: number, nowMs: number, sizeBytes: number): void {
     const blocks = this.#blocks;
     const take = read(blocks.view, header.takeNumber) + 1;
     blocks.view[header.takeNumber] = take;
-    for (const limit of limits) {
-      const base = findRecord(blocks.view, limit);
+    for (let index = 0; index < count; index += 1) {
+      const base = this.#places[index] ?? 0;
       if (base > 0) grant(blocks, base, nowMs, sizeBytes, take);
     }
   }

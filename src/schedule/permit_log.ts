@@ -79,11 +79,13 @@ export function readBurst(memory: Float64Array, base: number): number {
  * (bench/limiter.ts).
  */
 export function nextGrantAt(memory: Float64Array, base: number, nowMs: number, amount: number): number {
-  const mostBefore = read(memory, base + field.count) - amount;
-  const hasRoom = read(memory, base + field.heldCount) <= mostBefore;
-  const freesAt = hasRoom ? 0 : findRoom(memory, base, nowMs, mostBefore);
-  const earliestAt = Math.max(read(memory, base + field.nextAt), freesAt);
-  return earliestAt > nowMs ? earliestAt : reservedAt(memory, base, nowMs, amount);
+  let earliestAt = memory[base + field.nextAt] ?? 0;
+  const mostBefore = (memory[base + field.count] ?? 0) - amount;
+  if ((memory[base + field.heldCount] ?? 0) > mostBefore)
+    earliestAt = Math.max(earliestAt, findRoom(memory, base, nowMs, mostBefore));
+  if (earliestAt > nowMs) return earliestAt;
+  const granted = (memory[base + field.grantedTotal] ?? 0) + amount;
+  return granted <= (memory[base + field.fence] ?? 0) ? 0 : reservedAt(memory, base, nowMs, amount);
 }
 
 /** 0 where `amount` is reserved, else when to ask again. */
@@ -102,51 +104,51 @@ function findRoom(memory: Float64Array, base: number, nowMs: number, mostBefore:
 
 /** Drops the cells that no longer count; returns when the next one is dropped, 0 where there is none. */
 export function forget(memory: Float64Array, base: number, nowMs: number): number {
-  const heldMs = read(memory, base + field.heldMs);
-  const log = read(memory, base + field.log);
-  const head = read(memory, base + field.head);
-  let tail = read(memory, base + field.tail);
+  const heldMs = memory[base + field.heldMs] ?? 0;
+  const log = memory[base + field.log] ?? 0;
+  const head = memory[base + field.head] ?? 0;
+  let tail = memory[base + field.tail] ?? 0;
   while (tail < head) {
     const cell = cellOf(log, tail);
-    const endsAt = read(memory, cell) + heldMs;
+    const endsAt = (memory[cell] ?? 0) + heldMs;
     if (endsAt > nowMs) return endsAt;
     tail += 1;
+    memory[base + field.forgottenAt] = memory[cell] ?? 0;
     // In this order, a thread that dies in between leaves a count that is too high, never too low.
     memory[base + field.tail] = tail;
-    memory[base + field.heldCount] = read(memory, base + field.heldCount) - read(memory, cell + 1);
+    memory[base + field.heldCount] = (memory[base + field.heldCount] ?? 0) - (memory[cell + 1] ?? 0);
   }
   return 0;
 }
 
-/** Writes a grant of `amount` at `nowMs` that `nextGrantAt` allows. */
+/**
+ * Writes a grant of `amount` at `nowMs` that `nextGrantAt` allows. Reads are spelled out here and in `nextGrantAt`: so the compiler
+ * puts a whole take into one function, and no number into the heap (bench/limiter.ts).
+ */
 export function addGrant(blocks: SharedBlocks, base: number, nowMs: number, amount: number): void {
   const memory = blocks.view;
   // A thread may be put to sleep between reading the clock and coming here: then others were later and earlier.
-  const at = Math.max(nowMs, read(memory, base + field.latestAt));
-  memory[base + field.heldCount] = read(memory, base + field.heldCount) + amount;
-  if (!countInCell(memory, base, at, amount)) addCell(blocks, base, at, amount);
-  // From here on by way of `blocks.view`, which has changed if the memory has grown.
-  notePace(blocks.view, base, at, amount);
+  const at = Math.max(nowMs, memory[base + field.latestAt] ?? 0);
+  memory[base + field.heldCount] = (memory[base + field.heldCount] ?? 0) + amount;
+  notePace(memory, base, at, amount);
+  const head = memory[base + field.head] ?? 0;
+  const ageMs = at - (memory[base + field.headBeganAt] ?? 0);
+  const isYoung = ageMs * cellsPerWindow < (memory[base + field.heldMs] ?? 0);
+  if (!isYoung || head === memory[base + field.tail]) {
+    addCell(blocks, base, at, amount);
+    return;
+  }
+  const cell = cellOf(memory[base + field.log] ?? 0, head - 1);
+  memory[cell] = at;
+  memory[cell + 1] = (memory[cell + 1] ?? 0) + amount;
 }
 
 function notePace(memory: Float64Array, base: number, at: number, amount: number): void {
-  const nextAt = read(memory, base + field.nextAt);
-  const savedMs = Math.max(read(memory, base + field.burstMs), at - nextAt <= idleMs ? catchUpMs : 0);
-  memory[base + field.nextAt] = Math.max(nextAt, at - savedMs) + amount * read(memory, base + field.stepMs);
+  const nextAt = memory[base + field.nextAt] ?? 0;
+  const savedMs = Math.max(memory[base + field.burstMs] ?? 0, at - nextAt <= idleMs ? catchUpMs : 0);
+  memory[base + field.nextAt] = Math.max(nextAt, at - savedMs) + amount * (memory[base + field.stepMs] ?? 0);
   memory[base + field.latestAt] = at;
-  memory[base + field.grantedTotal] = read(memory, base + field.grantedTotal) + amount;
-}
-
-/** False where the youngest cell is too old to take it. */
-function countInCell(memory: Float64Array, base: number, at: number, amount: number): boolean {
-  const head = read(memory, base + field.head);
-  if (head === read(memory, base + field.tail)) return false;
-  const ageMs = at - read(memory, base + field.headBeganAt);
-  if (ageMs * cellsPerWindow >= read(memory, base + field.heldMs)) return false;
-  const cell = cellOf(read(memory, base + field.log), head - 1);
-  memory[cell] = at;
-  memory[cell + 1] = read(memory, cell + 1) + amount;
-  return true;
+  memory[base + field.grantedTotal] = (memory[base + field.grantedTotal] ?? 0) + amount;
 }
 
 /** Begins a cell. `heldCount` has been raised before. */
@@ -221,13 +223,13 @@ function mergeCells(memory: Float64Array, base: number): void {
 
 /**
  * Takes back what was granted at `grantedAtMs` and not used. From the cell that holds the grant or from an older one:
- * were it a younger one, what it holds would be forgotten too early. What is not found there stays counted.
+ * were it a younger one, what that one holds would be forgotten too early. What has been forgotten stays so.
  */
 export function returnGrant(memory: Float64Array, base: number, grantedAtMs: number, amount: number): void {
   const log = read(memory, base + field.log);
   const tail = read(memory, base + field.tail);
   let index = read(memory, base + field.head) - 1;
-  if (index < tail || read(memory, cellOf(log, index)) < grantedAtMs) return;
+  if (index < tail || grantedAtMs <= read(memory, base + field.forgottenAt)) return;
   while (index > tail && read(memory, cellOf(log, index - 1)) >= grantedAtMs) index -= 1;
   const cell = cellOf(log, index);
   const returned = Math.min(amount, read(memory, cell + 1));
@@ -259,10 +261,10 @@ export function eachCell(
 }
 
 function cellCount(log: number): number {
-  return cellsPerUnit << logClass(log);
+  return cellsPerUnit << (log & (unit - 1));
 }
 
 /** Index of a cell's `lastAt`; its count follows. A ring's length is a power of two. */
 function cellOf(log: number, index: number): number {
-  return logBase(log) + (index & (cellCount(log) - 1)) * cellLength;
+  return (log & -unit) + (index & ((cellsPerUnit << (log & (unit - 1))) - 1)) * cellLength;
 }

@@ -60,8 +60,8 @@ function planAhead(memory: Float64Array, base: number): number | undefined {
   const left = read(memory, base + field.fence) - read(memory, base + field.grantedTotal);
   if (left >= wanted && left > usual / 2) return undefined;
   memory[base + field.wanted] = 0;
-  // Never less than what an older state on disk allows.
-  return Math.max(usual, wanted, left);
+  // More than what is left: so never less than what an older state on disk allows.
+  return Math.max(usual, wanted);
 }
 
 /** Under the lock, when `state` is on disk. */

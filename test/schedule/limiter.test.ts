@@ -216,6 +216,14 @@ describe('several limits', () => {
     );
   });
 
+  test('of forty limits each is asked, and each counts', () => {
+    const limiter = limiterOf(...Array.from({ length: 40 }, () => perSecond(2)));
+    const limits = Array.from({ length: 40 }, (_, index) => index);
+    assert.equal(limiter.take(limits, 1000), undefined);
+    assert.ok(limits.every((limit) => limiter.granted(limit) === 1));
+    assert.notEqual(limiter.take([39], 1001), undefined);
+  });
+
   test('a limit that is named twice counts once', () => {
     const limiter = limiterOf(perSecond(2));
     assert.equal(limiter.take([0, 0], 1000), undefined);

@@ -14,6 +14,9 @@ import { LimitTable } from '../../src/schedule/limit_table.ts';
 import type { QuotaState } from '../../src/schedule/quota_lease.ts';
 
 const dayMs = 86_400_000;
+/** The midnight behind `at`. */
+const endOf = (at: number): number => (Math.floor(at / dayMs) + 1) * dayMs;
+
 const daily = (count: number): RateLimit => ({
   kind: 'rate',
   name: 'day',
@@ -127,7 +130,6 @@ describe('a quota over restarts', () => {
         const random = seededRandom(seed);
         const disk = new Map<string, QuotaState>();
         const days = new Map<number, number>();
-        const endOf = (at: number): number => (Math.floor(at / dayMs) + 1) * dayMs;
         let wallMs = 1.7e12;
         for (let life = 0; life < 12; life += 1) {
           const limit = (at: number): Limit => ({
