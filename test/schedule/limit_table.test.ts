@@ -79,6 +79,7 @@ describe('limits that come and go', () => {
 
   test('what names a limit that is gone is limited by the others, and never by who has got its place', () => {
     const table = new LimitTable();
+    table.put(rateOf('first', 1));
     const gone = table.put(rateOf('gone', 1));
     const stays = table.put(rateOf('stays', 1000));
     const limiter = attachLimiter(table.memory, 7);
