@@ -75,7 +75,7 @@ export class LimitTable {
 
   /**
    * Gives back the memory of removed limits in which nothing counts any more, and of logs that have become empty. To
-   * be called every minute or so: some 0.1 µs a limit that has nothing to give.
+   * be called every minute or so: some 0.2 µs a limit that has nothing to give.
    */
   sweep(nowMs: number): void {
     for (const [name, entry] of this.#entries) {

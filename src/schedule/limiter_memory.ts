@@ -62,7 +62,7 @@ export function baseOfSlot(slot: number): number {
  * by the atomic ones on the lock.
  *
  * `view` has a fixed length and is made anew when the memory has grown: a view that follows the length by itself is
- * ten times as slow (bench/limiter.ts).
+ * twenty times as slow (bench/limiter.ts).
  */
 export class SharedBlocks {
   view: Float64Array;
