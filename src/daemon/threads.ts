@@ -32,7 +32,8 @@ export function startThreads(request: SendRequest): RunThreads {
 function limitsOf({ relay, rate, campaign }: SendRequest): Limit[] {
   const limits: Limit[] = [];
   if (relay.rate !== undefined)
-    limits.push({ name: `relay ${relay.name} ${formatRate(relay.rate)}`, rate: relay.rate });
-  if (rate !== undefined) limits.push({ name: `campaign ${campaign.name} ${formatRate(rate)}`, rate });
+    limits.push({ kind: 'rate', name: `relay ${relay.name} ${formatRate(relay.rate)}`, rate: relay.rate });
+  if (rate !== undefined)
+    limits.push({ kind: 'rate', name: `campaign ${campaign.name} ${formatRate(rate)}`, rate });
   return limits;
 }

@@ -1,34 +1,30 @@
-// The rate limiter: exact limits in memory that all threads share.
-import { threadId } from 'node:worker_threads';
+// The rate limiter, as a thread sees it: permits from all limits of a message at once, or from none.
 import { invariant } from '../base/invariant.ts';
 import type { Rate } from '../base/quantity.ts';
 import {
-  addGrant,
-  blockLength,
-  initLog,
-  nextGrantAt,
-  readGranted,
-  recountHeld,
-  writeRate,
-} from './permit_log.ts';
+  changeRate,
+  clearSeatOf,
+  grant,
+  initLimit,
+  nextAtOf,
+  recount,
+  release,
+  takeBack,
+} from './limit_kind.ts';
+import { checkLimit, eachRecord, field, findRecord, makeRecord, type Limit } from './limit_record.ts';
+import { createMemory, header, read, seatCount, SharedBlocks, type LimiterMemory } from './limiter_memory.ts';
 
-/** `rate.count` permits in every window of `rate.perMs`, wherever it begins. The name is for people. */
-export interface Limit {
-  readonly name: string;
-  readonly rate: Rate;
-}
-
-/** The table of limits. Plain data: give it to the threads, which attach to it. */
-export interface LimiterMemory {
-  readonly buffer: SharedArrayBuffer;
-  readonly names: readonly string[];
-}
+export type { Limit } from './limit_record.ts';
+export type { LimiterMemory } from './limiter_memory.ts';
 
 /** Why there was no permit. */
-interface Refusal {
-  /** When to ask again, on the clock of `take`. Others may have been quicker then. */
+export interface Refusal {
+  /**
+   * When to ask again, on the clock of `take`. Others may have been quicker then. Infinity where a message has more
+   * bytes than a limit grants in its whole window: it can never go.
+   */
   readonly retryAtMs: number;
-  /** Index of the limit that binds longest; `noLimit` where the table was busy for too long. */
+  /** The limit that binds longest; `noLimit` where the table was busy for too long. */
   readonly limit: number;
 }
 
@@ -36,146 +32,179 @@ export const noLimit = -1;
 
 export interface Limiter {
   /**
-   * Takes one permit from all the named limits at once, or from none; a limit that is named twice is asked once.
-   * Returns undefined where it is granted. `limits` are indexes into the table, `nowMs` is the monotonic clock that
-   * all threads share. Never blocks. One waiter a thread for the same limits is enough: let it wake the others.
+   * Takes a permit from all the named limits at once, or from none; a limit that is named twice is asked once.
+   * Returns undefined where it is granted. `limits` are handles of the table, those that were removed since limit
+   * nothing; `nowMs` is the monotonic clock that all threads share; `sizeBytes` is what limits of bytes count. A slot
+   * of a concurrency limit is held until `release`. Never blocks. One waiter a thread for the same limits is enough:
+   * let it wake the others (`PermitQueue`).
    */
-  take(limits: readonly number[], nowMs: number): Refusal | undefined;
-  /** Changes a rate at once; what was granted lately keeps counting. */
+  take(limits: readonly number[], nowMs: number, sizeBytes?: number): Refusal | undefined;
+  /** Gives back the slots that one granted `take` of this thread holds. Rates among `limits` are left alone. */
+  release(limits: readonly number[]): void;
+  /** Takes back bytes that were asked for at `grantedAtMs` and not needed, as where a message came out smaller. */
+  returnBytes(limits: readonly number[], grantedAtMs: number, sizeBytes: number): void;
+  /** Changes a rate at once; what was granted lately keeps counting, and a burst stays one. */
   setRate(limit: number, rate: Rate): void;
-  /** Permits granted since the table was created. */
+  /** Permits (or bytes) granted since the limit was made; what was taken back is among them. */
   granted(limit: number): number;
+  /** How often a refused caller may now be granted before its time: a limit was raised, a slot came free. */
+  readonly changes: number;
   /**
-   * To be called when a thread has died: frees the table if it died holding it, which would refuse everybody for
-   * ever. `isAlive` is asked about a `threadId`.
+   * To be called when a thread has died, and now and then in case nobody noticed: frees the table if it died holding
+   * it, which would refuse everybody for ever, and the slots that it held. `isAlive` is asked about a `threadId`.
    */
   releaseDead(isAlive: (threadId: number) => boolean): void;
 }
 
-/** What this thread writes into the lock. */
-const self = threadId + 1;
-
-/** Before the blocks: the lock (an Int32), and the number of the last take (a Float64). */
-const headerLength = 2;
-const takeNumber = 1;
-
-/** Makes the table; indexes are the positions in `limits`. About 32 KiB a limit, whatever its rate. */
+/** Makes the memory; handles of `limits` are their positions. Half a KiB a limit, more where there is traffic. */
 export function createLimiter(limits: readonly Limit[]): LimiterMemory {
-  const length = headerLength + limits.length * blockLength;
-  const buffer = new SharedArrayBuffer(length * Float64Array.BYTES_PER_ELEMENT);
-  const memory = new Float64Array(buffer);
-  for (const [index, limit] of limits.entries()) {
-    checkRate(limit.rate);
-    initLog(memory, baseOf(index), limit.rate);
+  for (const limit of limits) checkLimit(limit);
+  const memory = createMemory();
+  const blocks = new SharedBlocks(memory);
+  // All records before the first log: so the first handles are 0, 1, 2, …
+  const places = limits.map(() => makeRecord(blocks));
+  for (const [position, limit] of limits.entries()) {
+    const base = places[position] ?? 0;
+    invariant(base !== 0 && initLimit(blocks, base, limit), 'more limits than the memory holds');
   }
-  return { buffer, names: limits.map((limit) => limit.name) };
+  return memory;
 }
 
-/** A thread's view of the table. It holds nothing that has to be closed. */
-export function attachLimiter(memory: LimiterMemory): Limiter {
-  return new SharedLimiter(memory);
+/** A thread's view of the table. It holds nothing that has to be closed. `thread` is for tests: a stand-in's id. */
+export function attachLimiter(memory: LimiterMemory, thread?: number): Limiter {
+  return new SharedLimiter(new SharedBlocks(memory, thread));
 }
 
-/**
- * The table has one lock: 0 while it is free, else 1 + the threadId of who holds it. It is held for under a
- * microsecond, without an await, an allocation or a call out of this folder. Plain reads and writes in between are
- * ordered by the atomic ones on the lock.
- */
+/** What happens under the lock, and who may die there: INTERNALS.md. */
 class SharedLimiter implements Limiter {
-  readonly #lock: Int32Array;
-  readonly #memory: Float64Array;
-  readonly #limitCount: number;
+  readonly #blocks: SharedBlocks;
+  /** Where the records of the limits of a take are: found once. */
+  #places: Int32Array = new Int32Array(16);
 
-  constructor(memory: LimiterMemory) {
-    this.#lock = new Int32Array(memory.buffer, 0, 1);
-    this.#memory = new Float64Array(memory.buffer);
-    this.#limitCount = memory.names.length;
+  constructor(blocks: SharedBlocks) {
+    this.#blocks = blocks;
   }
 
-  take(limits: readonly number[], nowMs: number): Refusal | undefined {
-    for (const limit of limits) this.#checkIndex(limit);
+  take(limits: readonly number[], nowMs: number, sizeBytes = 0): Refusal | undefined {
+    const blocks = this.#blocks;
+    if (limits.length > this.#places.length) this.#places = new Int32Array(limits.length);
     // Whoever holds the lock may have been put to sleep by the system: refusing is always right, waiting is not.
-    if (!this.#tryLock()) return { retryAtMs: nowMs + busyRetryMs, limit: noLimit };
+    if (!blocks.tryLock()) return { retryAtMs: nowMs + busyRetryMs, limit: noLimit };
     let retryAtMs = 0;
     let binding = noLimit;
-    for (const limit of limits) {
-      const grantAt = nextGrantAt(this.#memory, baseOf(limit), nowMs);
+    let isKnown = true;
+    const places = this.#places;
+    const count = limits.length;
+    for (let index = 0; index < count; index += 1) {
+      const limit = limits[index] ?? noLimit;
+      const base = findRecord(blocks.view, limit);
+      places[index] = base;
+      if (base === -1) isKnown = false;
+      if (base <= 0) continue;
+      const grantAt = nextAtOf(blocks, base, nowMs, sizeBytes);
       if (grantAt > retryAtMs) {
         retryAtMs = grantAt;
         binding = limit;
       }
     }
-    if (binding === noLimit) this.#grant(limits, nowMs);
-    this.#unlock();
+    if (isKnown && binding === noLimit) this.#grant(count, nowMs, sizeBytes);
+    else if (isKnown) this.#noteRefusal(binding, retryAtMs);
+    blocks.unlock();
+    invariant(isKnown, 'a permit was asked of a limit that is not in the table');
     return binding === noLimit ? undefined : { retryAtMs, limit: binding };
   }
 
-  setRate(limit: number, rate: Rate): void {
-    this.#checkIndex(limit);
-    checkRate(rate);
-    this.#lockPatiently();
-    writeRate(this.#memory, baseOf(limit), rate);
-    this.#unlock();
+  release(limits: readonly number[]): void {
+    const isHeld = this.#change(limits, (base) => release(this.#blocks, base));
+    invariant(isHeld, 'a slot was released that this thread does not hold');
   }
 
-  /** Without the lock: one aligned Float64, which the machines that Node runs on read whole. */
+  returnBytes(limits: readonly number[], grantedAtMs: number, sizeBytes: number): void {
+    this.#change(limits, (base) => {
+      takeBack(this.#blocks, base, grantedAtMs, sizeBytes);
+      return true;
+    });
+  }
+
+  setRate(limit: number, rate: Rate): void {
+    checkLimit({ kind: 'rate', name: 'whose rate changes', rate });
+    const isRate = this.#change([limit], (base) => changeRate(this.#blocks.view, base, rate));
+    invariant(isRate, 'the rate of a limit was changed that has none');
+    this.#blocks.noteChange();
+  }
+
   granted(limit: number): number {
-    this.#checkIndex(limit);
-    return readGranted(this.#memory, baseOf(limit));
+    let granted = 0;
+    this.#change([limit], (base) => {
+      granted = read(this.#blocks.view, base + field.grantedTotal);
+      return true;
+    });
+    return granted;
+  }
+
+  get changes(): number {
+    return this.#blocks.changes;
   }
 
   releaseDead(isAlive: (threadId: number) => boolean): void {
-    const holder = Atomics.load(this.#lock, 0);
-    if (holder === 0 || isAlive(holder - 1)) return;
-    // From the dead to us, so that nobody sees the counts before they are right. A threadId is never used again.
-    if (Atomics.compareExchange(this.#lock, 0, holder, self) !== holder) return;
-    for (let index = 0; index < this.#limitCount; index += 1) recountHeld(this.#memory, baseOf(index));
-    this.#unlock();
-  }
-
-  #grant(limits: readonly number[], nowMs: number): void {
-    const take = (this.#memory[takeNumber] ?? 0) + 1;
-    this.#memory[takeNumber] = take;
-    for (const limit of limits) addGrant(this.#memory, baseOf(limit), nowMs, take);
-  }
-
-  #checkIndex(limit: number): void {
-    const known = Number.isInteger(limit) && limit >= 0 && limit < this.#limitCount;
-    invariant(known, 'a permit was asked of a limit that is not in the table');
-  }
-
-  #tryLock(): boolean {
-    for (let spin = 0; spin < maxSpins; spin += 1) {
-      if (Atomics.compareExchange(this.#lock, 0, 0, self) === 0) return true;
+    const blocks = this.#blocks;
+    if (blocks.inheritLock(isAlive)) {
+      eachRecord(blocks.view, (base) => recount(blocks.view, base));
+      blocks.unlock();
     }
-    return false;
-  }
-
-  #lockPatiently(): void {
-    for (let wait = 0; wait < maxWaits; wait += 1) {
-      if (this.#tryLock()) return;
-      // Nobody notifies: this sleeps for 1 ms, to leave the processor to whoever holds the lock.
-      Atomics.wait(this.#lock, 0, Atomics.load(this.#lock, 0), 1);
+    for (let seat = header.seats; seat < header.seats + seatCount; seat += 1) {
+      const holder = read(blocks.view, seat);
+      if (holder !== 0 && !isAlive(holder - 1)) this.#freeSeat(seat, holder);
     }
-    invariant(false, 'the table of limits was held for seconds; has a thread died at it?');
   }
 
-  #unlock(): void {
-    Atomics.store(this.#lock, 0, 0);
+  #freeSeat(seat: number, holder: number): void {
+    const { view } = this.#lockedBlocks();
+    // Somebody else may have been quicker, and the seat somebody's who lives.
+    if (view[seat] === holder) {
+      eachRecord(view, (base) => clearSeatOf(view, base, seat - header.seats));
+      view[seat] = 0;
+    }
+    this.#blocks.unlock();
+    this.#blocks.noteChange();
+  }
+
+  #grant(count: number, nowMs: number, sizeBytes: number): void {
+    const blocks = this.#blocks;
+    const take = read(blocks.view, header.takeNumber) + 1;
+    blocks.view[header.takeNumber] = take;
+    for (let index = 0; index < count; index += 1) {
+      const base = this.#places[index] ?? 0;
+      if (base > 0) grant(blocks, base, nowMs, sizeBytes, take);
+    }
+  }
+
+  #noteRefusal(binding: number, retryAtMs: number): void {
+    const { view } = this.#blocks;
+    const base = findRecord(view, binding);
+    view[base + field.boundUntil] = retryAtMs;
+    view[base + field.refusals] = read(view, base + field.refusals) + 1;
+  }
+
+  /** Does something to each limit that is there, under the lock, once; false where it was refused for one of them. */
+  #change(limits: readonly number[], change: (base: number) => boolean): boolean {
+    const { view } = this.#lockedBlocks();
+    let isKnown = true;
+    let isDone = true;
+    for (const [position, limit] of limits.entries()) {
+      const base = findRecord(view, limit);
+      if (base === -1) isKnown = false;
+      if (base > 0 && limits.indexOf(limit) === position && !change(base)) isDone = false;
+    }
+    this.#blocks.unlock();
+    invariant(isKnown, 'a limit was named that is not in the table');
+    return isDone;
+  }
+
+  #lockedBlocks(): SharedBlocks {
+    this.#blocks.lockPatiently();
+    return this.#blocks;
   }
 }
 
-/** About 20 µs. */
-const maxSpins = 1000;
 const busyRetryMs = 1;
-const maxWaits = 3000;
-
-function checkRate(rate: Rate): void {
-  const valid =
-    Number.isFinite(rate.count) && Number.isFinite(rate.perMs) && rate.count >= 1 && rate.perMs > 0;
-  invariant(valid, `a rate of ${rate.count} per ${rate.perMs} ms; expected a whole count of at least 1`);
-}
-
-function baseOf(limit: number): number {
-  return headerLength + limit * blockLength;
-}

@@ -59,7 +59,7 @@ const doors: Record<string, readonly string[]> = {
   commander: ['cli/'],
   'csv-parse': ['intake/csv.ts'],
   'node:sqlite': ['ledger/'],
-  'node:worker_threads': ['worker/entry.ts', 'dispatch/worker_pool.ts', 'schedule/limiter.ts'],
+  'node:worker_threads': ['worker/entry.ts', 'dispatch/worker_pool.ts', 'schedule/limiter_memory.ts'],
 };
 
 interface Import {

@@ -5,12 +5,16 @@ import * as fc from 'fast-check';
 import type { Rate } from '../../src/base/quantity.ts';
 import { seededRandom, type Random } from '../../src/base/random.ts';
 import { attachLimiter, createLimiter, noLimit, type Limiter } from '../../src/schedule/limiter.ts';
+import { field } from '../../src/schedule/limit_record.ts';
+import { baseOfSlot } from '../../src/schedule/limiter_memory.ts';
 import { fewestInWindow, mostInWindow } from './windows.ts';
 
 const perSecond = (count: number): Rate => ({ count, perMs: 1000 });
 
 function limiterOf(...rates: Rate[]): Limiter {
-  return attachLimiter(createLimiter(rates.map((rate, index) => ({ name: `limit ${index}`, rate }))));
+  return attachLimiter(
+    createLimiter(rates.map((rate, index) => ({ kind: 'rate' as const, name: `limit ${index}`, rate }))),
+  );
 }
 
 interface Run {
@@ -60,7 +64,7 @@ describe('one limit, any number of threads', () => {
         fc.integer(),
         fc.integer({ min: 0, max: 60 }),
         (rate, threads, seed, lateMs) => {
-          const memory = createLimiter([{ name: 'only', rate }]);
+          const memory = createLimiter([{ kind: 'rate', name: 'only', rate }]);
           const limiters = Array.from({ length: threads }, () => attachLimiter(memory));
           const random = seededRandom(seed);
           const shape = {
@@ -95,7 +99,7 @@ describe('one limit, any number of threads', () => {
   test('with work at all times it grants at least 98 % of the limit, although timers wake up to 10 ms late', () => {
     fc.assert(
       fc.property(rates, fc.integer({ min: 1, max: 4 }), fc.integer(), (rate, threads, seed) => {
-        const memory = createLimiter([{ name: 'only', rate }]);
+        const memory = createLimiter([{ kind: 'rate', name: 'only', rate }]);
         const limiters = Array.from({ length: threads }, () => attachLimiter(memory));
         const durationMs = rate.perMs * 5;
         const random = seededRandom(seed);
@@ -118,7 +122,7 @@ describe('one limit, any number of threads', () => {
   });
 
   test('500/s seen from a relay that is up to 6 ms further at times holds 490 to 500 in every second', () => {
-    const memory = createLimiter([{ name: 'only', rate: perSecond(500) }]);
+    const memory = createLimiter([{ kind: 'rate', name: 'only', rate: perSecond(500) }]);
     const limiters = [attachLimiter(memory), attachLimiter(memory)];
     const random = seededRandom(7);
     const run = { limiters, limits: [0], random, startMs: 1, durationMs: 20_000, lateMs: 4, workMs: 1 };
@@ -155,8 +159,8 @@ describe('one limit, any number of threads', () => {
   test('50,000,000 a day runs evenly and takes no more memory than 1 a second', () => {
     const day = { count: 50_000_000, perMs: 86_400_000 };
     assert.equal(
-      createLimiter([{ name: 'day', rate: day }]).buffer.byteLength,
-      createLimiter([{ name: 'second', rate: perSecond(1) }]).buffer.byteLength,
+      createLimiter([{ kind: 'rate', name: 'day', rate: day }]).buffer.byteLength,
+      createLimiter([{ kind: 'rate', name: 'second', rate: perSecond(1) }]).buffer.byteLength,
     );
     const limiters = [limiterOf(day)];
     const grants = runWaiters({
@@ -192,7 +196,9 @@ describe('several limits', () => {
   test('each of them holds, whoever takes from which', () => {
     fc.assert(
       fc.property(fc.array(rates, { minLength: 2, maxLength: 4 }), fc.integer(), (all, seed) => {
-        const memory = createLimiter(all.map((rate, index) => ({ name: `${index}`, rate })));
+        const memory = createLimiter(
+          all.map((rate, index) => ({ kind: 'rate' as const, name: `${index}`, rate })),
+        );
         const random = seededRandom(seed);
         const limiters = [attachLimiter(memory), attachLimiter(memory)];
         const grants = all.map((): number[] => []);
@@ -208,6 +214,14 @@ describe('several limits', () => {
       }),
       { numRuns: 50 },
     );
+  });
+
+  test('of forty limits each is asked, and each counts', () => {
+    const limiter = limiterOf(...Array.from({ length: 40 }, () => perSecond(2)));
+    const limits = Array.from({ length: 40 }, (_, index) => index);
+    assert.equal(limiter.take(limits, 1000), undefined);
+    assert.ok(limits.every((limit) => limiter.granted(limit) === 1));
+    assert.notEqual(limiter.take([39], 1001), undefined);
   });
 
   test('a limit that is named twice counts once', () => {
@@ -273,7 +287,7 @@ describe('a rate that changes', () => {
 
 describe('the lock', () => {
   test('while another holds the table everybody is refused for a moment, not blocked', () => {
-    const memory = createLimiter([{ name: 'only', rate: perSecond(10) }]);
+    const memory = createLimiter([{ kind: 'rate', name: 'only', rate: perSecond(10) }]);
     const lock = new Int32Array(memory.buffer, 0, 1);
     const limiter = attachLimiter(memory);
     Atomics.store(lock, 0, 77);
@@ -285,14 +299,15 @@ describe('the lock', () => {
   });
 
   test('what a thread left half written when it died does not cost permits for ever', () => {
-    const memory = createLimiter([{ name: 'only', rate: perSecond(10) }]);
+    const memory = createLimiter([{ kind: 'rate', name: 'only', rate: perSecond(10) }]);
     const limiter = attachLimiter(memory);
     limiter.take([0], 1000);
     // The count of the ring, raised by a grant that never got its cell.
-    const block = new Float64Array(memory.buffer, 16);
-    block[6] = 10;
+    const view = new Float64Array(memory.buffer, 0, 1000);
+    const heldCount = baseOfSlot(0) + field.heldCount;
+    view[heldCount] = 10;
     Atomics.store(new Int32Array(memory.buffer, 0, 1), 0, 77);
     limiter.releaseDead(() => false);
-    assert.equal(block[6], 1);
+    assert.equal(view[heldCount], 1);
   });
 });

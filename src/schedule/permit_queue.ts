@@ -1,0 +1,196 @@
+// The permit queue of one thread: who waits for which limit, so that only those are asked about who may be granted.
+import { noLimit, type Limiter } from './limiter.ts';
+
+/*
+ * 10,000 runs that wait for limits cannot all be asked about at every turn. So whoever is refused joins the line of
+ * the limit that binds it longest, and a line has one time: when that limit may grant next.
+ *
+ *   ready:             items that were not refused yet, in order
+ *   lines (a heap):    limit 7, 12.0 ms: a, d, e     limit 3, 40.5 ms: b      …
+ *
+ * Invariant: nobody in a line could be granted before the line's time, for each needs its limit. When the time has
+ * come its head alone is asked about: granted, the next is asked about next time; refused by the same limit, all wait
+ * on; refused by another limit, it moves to that one's line. So a take costs one or two questions, whoever waits;
+ * and those who wait for the same limit are served in turn. Only when the limiter's `changes` has moved is every
+ * line's head asked about once.
+ */
+
+interface Line<T> {
+  readonly limit: number;
+  dueAtMs: number;
+  readonly items: Fifo<T>;
+}
+
+export class PermitQueue<T> {
+  readonly #limiter: Limiter;
+  readonly #limitsOf: (item: T) => readonly number[];
+  readonly #ready = new Fifo<T>();
+  readonly #lines = new Map<number, Line<T>>();
+  /** The earliest first: a binary heap by `dueAtMs`. */
+  readonly #heap: Line<T>[] = [];
+  #changesSeen: number;
+  #busyUntilMs = 0;
+  #size = 0;
+
+  constructor(limiter: Limiter, limitsOf: (item: T) => readonly number[]) {
+    this.#limiter = limiter;
+    this.#limitsOf = limitsOf;
+    this.#changesSeen = limiter.changes;
+  }
+
+  get size(): number {
+    return this.#size;
+  }
+
+  /** Behind all that are ready. Whoever was granted and wants more is added again: so all get their turn. */
+  add(item: T): void {
+    this.#ready.push(item);
+    this.#size += 1;
+  }
+
+  /** The next item that has its permits, and is no longer in the queue; undefined where none may be granted now. */
+  take(nowMs: number, sizeBytes = 0): T | undefined {
+    this.#followChanges();
+    if (nowMs < this.#busyUntilMs) return undefined;
+    for (;;) {
+      const line = this.#heap[0];
+      const isDue = line !== undefined && line.dueAtMs <= nowMs;
+      const source = isDue ? line.items : this.#ready;
+      const item = source.peek();
+      if (item === undefined) return undefined;
+      const refusal = this.#limiter.take(this.#limitsOf(item), nowMs, sizeBytes);
+      if (refusal?.limit === noLimit) {
+        this.#busyUntilMs = refusal.retryAtMs;
+        return undefined;
+      }
+      if (isDue && refusal?.limit === line.limit) {
+        this.#postpone(line, refusal.retryAtMs);
+        continue;
+      }
+      source.shift();
+      if (isDue && line.items.isEmpty) this.#dropFirst();
+      if (refusal === undefined) {
+        this.#size -= 1;
+        return item;
+      }
+      this.#join(refusal.limit, refusal.retryAtMs, item);
+    }
+  }
+
+  /** When to ask again: 0 for now, Infinity where nothing waits, or only what can never go. */
+  get nextAtMs(): number {
+    const dueAtMs = this.#ready.isEmpty ? (this.#heap[0]?.dueAtMs ?? Infinity) : 0;
+    return this.#size === 0 ? Infinity : Math.max(dueAtMs, this.#busyUntilMs);
+  }
+
+  /** Empties the queue. */
+  clear(): T[] {
+    const items = [...this.#ready.drain(), ...this.#heap.flatMap((line) => line.items.drain())];
+    this.#heap.length = 0;
+    this.#lines.clear();
+    this.#size = 0;
+    return items;
+  }
+
+  #followChanges(): void {
+    const { changes } = this.#limiter;
+    if (changes === this.#changesSeen) return;
+    this.#changesSeen = changes;
+    // All times alike: a heap in any order.
+    for (const line of this.#heap) line.dueAtMs = 0;
+  }
+
+  #join(limit: number, dueAtMs: number, item: T): void {
+    const known = this.#lines.get(limit);
+    if (known !== undefined) {
+      known.items.push(item);
+      return;
+    }
+    const line = { limit, dueAtMs, items: new Fifo<T>() };
+    line.items.push(item);
+    this.#lines.set(limit, line);
+    this.#heap.push(line);
+    this.#siftUp(this.#heap.length - 1);
+  }
+
+  /** Of the first line. */
+  #postpone(line: Line<T>, dueAtMs: number): void {
+    line.dueAtMs = dueAtMs;
+    this.#siftDown();
+  }
+
+  #dropFirst(): void {
+    const first = this.#heap[0];
+    const last = this.#heap.pop();
+    if (first === undefined || last === undefined) return;
+    this.#lines.delete(first.limit);
+    if (last === first) return;
+    this.#heap[0] = last;
+    this.#siftDown();
+  }
+
+  #siftUp(from: number): void {
+    let index = from;
+    while (index > 0) {
+      const parent = (index - 1) >> 1;
+      if (!this.#swapIfEarlier(index, parent)) return;
+      index = parent;
+    }
+  }
+
+  #siftDown(): void {
+    let index = 0;
+    for (;;) {
+      const left = index * 2 + 1;
+      const right = left + 1;
+      const earlier = this.#dueAt(right) < this.#dueAt(left) ? right : left;
+      if (!this.#swapIfEarlier(earlier, index)) return;
+      index = earlier;
+    }
+  }
+
+  #dueAt(index: number): number {
+    return this.#heap[index]?.dueAtMs ?? Infinity;
+  }
+
+  #swapIfEarlier(child: number, parent: number): boolean {
+    const [lower, upper] = [this.#heap[child], this.#heap[parent]];
+    if (lower === undefined || upper === undefined || lower.dueAtMs >= upper.dueAtMs) return false;
+    this.#heap[child] = upper;
+    this.#heap[parent] = lower;
+    return true;
+  }
+}
+
+/** First in, first out, without moving what is in it at every turn. */
+class Fifo<T> {
+  #items: T[] = [];
+  #first = 0;
+
+  get isEmpty(): boolean {
+    return this.#first === this.#items.length;
+  }
+
+  push(item: T): void {
+    this.#items.push(item);
+  }
+
+  peek(): T | undefined {
+    return this.#items[this.#first];
+  }
+
+  shift(): void {
+    this.#first += 1;
+    // Half of it is taken: each item is moved once for each that was taken.
+    if (this.#first * 2 < this.#items.length) return;
+    this.#items = this.#items.slice(this.#first);
+    this.#first = 0;
+  }
+
+  drain(): T[] {
+    const items = this.#items.slice(this.#first);
+    this.#items = [];
+    this.#first = 0;
+    return items;
+  }
+}
