@@ -3,8 +3,9 @@ import * as z from 'zod';
 import { envelopeKeys, listKeys, mailboxKeys } from './header_schema.ts';
 import { key, expects } from './key.ts';
 import { relayName } from './relay_schema.ts';
+import { retrySchema } from './retry_schema.ts';
 import { lineTemplate, partSchema, templateKeys, textSchema } from './template_schema.ts';
-import { choice, duration, flag, line, number, rate, size, text } from './value.ts';
+import { choice, flag, line, rate, size, text } from './value.ts';
 
 const path = 'the path of a file';
 
@@ -92,17 +93,6 @@ const listSchema = z.strictObject({
     sentence: 'The list, relative to this file and not outside of its folder.',
     default: "the command line's",
   }),
-});
-
-const retrySchema = z.strictObject({
-  first: key(duration('1ms', '7d').prefault('5m'), 'Delay before the second attempt.'),
-  factor: key(number(1, 100).prefault(2), 'By which each further delay is longer.'),
-  max: key(duration('1ms', '30d').prefault('4h'), 'Longest delay.'),
-  giveUpAfter: key(
-    duration('1ms', '30d').prefault('48h'),
-    'Age, counted from when the list was read, at which a deferred recipient is expired: longer than the whole campaign takes.',
-  ),
-  jitter: key(number(0, 1).prefault(0.2), 'Share by which a delay may randomly be shorter or longer.'),
 });
 
 export const campaignSchema = z.strictObject({

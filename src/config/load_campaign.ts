@@ -21,6 +21,7 @@ import { expectationOf } from './key.ts';
 import { failureOf, type Failure, type Problem } from './problem.ts';
 import { headerDigestParts, readHeaderKeys } from './read_headers.ts';
 import { readPartials } from './read_partials.ts';
+import { readRetry, type CampaignRetry } from './read_retry.ts';
 import { tell, type Reading } from './reading.ts';
 import { readTextFile } from './text_file.ts';
 import { parseYaml } from './yaml_file.ts';
@@ -33,16 +34,6 @@ interface CampaignList {
   readonly charset?: string | undefined;
   /** Absolute path. */
   readonly file?: string | undefined;
-}
-
-/** When a deferred recipient is tried again. */
-interface CampaignRetry {
-  readonly firstDelayMs: number;
-  readonly factor: number;
-  readonly maxDelayMs: number;
-  readonly giveUpAfterMs: number;
-  /** 0 to 1: the share of a delay that is random. */
-  readonly jitter: number;
 }
 
 export interface CampaignFile {
@@ -175,13 +166,6 @@ function readList(reading: Reading): CampaignList {
     charset,
     file: whole,
   };
-}
-
-function readRetry(reading: Reading): CampaignRetry {
-  const { first, factor, max, giveUpAfter, jitter } = reading.written.retry;
-  if (max < first)
-    tell(reading, ['retry', 'max'], { what: 'is shorter than retry.first', expected: 'at least as long' });
-  return { firstDelayMs: first, factor, maxDelayMs: max, giveUpAfterMs: giveUpAfter, jitter };
 }
 
 /** The parts in a fixed order: a digest must be the same in every version for the same message. */

@@ -195,8 +195,7 @@ export class Dispatcher {
         inDoubt,
         relay: relayName,
         unsentDueAt: Math.max(now, this.#health.blockedUntil),
-        // Somebody who stops the program does not let recipients expire by it.
-        unsentExpired: this.#end === undefined && now - batch.bornAt > retry.giveUpAfterMs,
+        mayExpireUnsent: this.#end === undefined,
       },
       now,
       random,

@@ -10,7 +10,7 @@ export interface Batch {
   readonly campaignId: number;
   /** 1 for the first attempt. Relay trouble does not raise it. */
   readonly attempt: number;
-  /** When the first batch with these recipients became due, in ms since the epoch; `giveUpAfter` counts from it. */
+  /** In ms since the epoch: of a first attempt when it was stored, of all others when the first one had been made; `giveUpAfter` counts from that. */
   readonly bornAt: number;
   readonly recipientCount: number;
   readonly payload: Uint8Array;

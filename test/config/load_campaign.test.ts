@@ -56,13 +56,40 @@ test('a small campaign has defaults', (t) => {
     [file.relay, file.rate, file.inDoubt, file.campaign.html, file.campaign.replyTo],
     [undefined, undefined, 'resend', undefined, undefined],
   );
-  assert.deepEqual(file.retry, {
+  const usual = {
     firstDelayMs: 300_000,
     factor: 2,
     maxDelayMs: 14_400_000,
     giveUpAfterMs: 172_800_000,
+  };
+  assert.deepEqual(file.retry, {
+    ...usual,
     jitter: 0.2,
+    byCategory: {
+      greylisted: { ...usual, firstDelayMs: 60_000 },
+      'mailbox-full': { ...usual, firstDelayMs: 14_400_000 },
+      'rate-limited': usual,
+      network: usual,
+    },
   });
+});
+
+test('a category of replies has what is written for it, and the rest of retry', (t) => {
+  const { retry } = load(
+    t,
+    `${small}\nretry: { first: 2s, factor: 3, max: 1m, greylisted: { first: 90s }, network: { giveUpAfter: 1h } }\n`,
+  );
+  const usual = { firstDelayMs: 2000, factor: 3, maxDelayMs: 60_000, giveUpAfterMs: 172_800_000 };
+  assert.deepEqual(retry.byCategory, {
+    greylisted: { ...usual, firstDelayMs: 90_000, maxDelayMs: 90_000 },
+    'mailbox-full': { ...usual, firstDelayMs: 60_000 },
+    'rate-limited': usual,
+    network: { ...usual, giveUpAfterMs: 3_600_000 },
+  });
+  assert.throws(
+    () => load(t, `${small}\nretry: { network: { first: 2h, max: 1h } }\n`),
+    /retry\.network\.max/,
+  );
 });
 
 test('inline templates know the line of the campaign at which they begin', (t) => {
