@@ -27,6 +27,7 @@ const silent = [
   '421 4.7.28 at most 100 messages in 5 minutes, try again later',
   '450 Please try again later (limit: 20 messages in 60 minutes)',
   '450 try again at 10:30:00',
+  '450 try again after 10:30:00',
   '450 try again in 0 seconds',
   '450 retry in 60',
   '450 wait 12345678 seconds',

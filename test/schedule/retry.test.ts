@@ -28,11 +28,13 @@ test('delays grow by the factor up to the longest', () => {
   );
 });
 
+function planAttempts(category: 'greylisted' | 'mailbox-full') {
+  return [1, 2, 9].map((attempt) => planWait(policy, { attempt, category }));
+}
+
 test('a category has its own delays, and the rest of the policy', () => {
-  const plan = (category: 'greylisted' | 'mailbox-full') =>
-    [1, 2, 9].map((attempt) => planWait(policy, { attempt, category }));
   assert.deepEqual(
-    plan('greylisted').map(({ delayMs, giveUpAfterMs }) => [delayMs, giveUpAfterMs]),
+    planAttempts('greylisted').map(({ delayMs, giveUpAfterMs }) => [delayMs, giveUpAfterMs]),
     [
       [100, 20_000],
       [200, 20_000],
@@ -40,7 +42,7 @@ test('a category has its own delays, and the rest of the policy', () => {
     ],
   );
   assert.deepEqual(
-    plan('mailbox-full').map(({ delayMs, giveUpAfterMs }) => [delayMs, giveUpAfterMs]),
+    planAttempts('mailbox-full').map(({ delayMs, giveUpAfterMs }) => [delayMs, giveUpAfterMs]),
     [
       [4000, 90_000],
       [5000, 90_000],
@@ -84,13 +86,16 @@ test('an attempt at the deadline or later is not made', () => {
   assert.equal(ends(1000), undefined);
 });
 
+function waitOf(delayMs: number, isNamed = true) {
+  return { delayMs, isNamed, giveUpAfterMs: 1e9 };
+}
+
 test('rows with like waits go on together, at the end of the longest', () => {
-  const wait = (delayMs: number, isNamed = true) => ({ delayMs, isNamed, giveUpAfterMs: 1e9 });
   const waits = new Map([
-    [1, wait(300_000)],
-    [2, wait(301_000)],
-    [3, wait(14_400_000, false)],
-    [4, wait(299_000)],
+    [1, waitOf(300_000)],
+    [2, waitOf(301_000)],
+    [3, waitOf(14_400_000, false)],
+    [4, waitOf(299_000)],
   ]);
   assert.deepEqual(groupByDue(waits, 0, { now: 0, firstAttemptAt: 0 }, middle), [
     { dueAt: 301_000, rows: [1, 2, 4] },
