@@ -1,6 +1,6 @@
 // A campaign's `retry` becomes the schedule of its attempts.
 import { tell, type Reading } from './reading.ts';
-import { retryCategories } from './retry_schema.ts';
+import type { retryCategories } from './retry_schema.ts';
 
 /** How delays grow, and for how long there are attempts. */
 interface RetryRule {

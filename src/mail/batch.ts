@@ -18,6 +18,9 @@ export interface Batch {
 
 type PackedRecipient = readonly [row: number, line: number, address: string, cells: Recipient['cells']];
 
+/** The lane of recipients whose domains have none of their own. */
+export const sharedLane = 'other';
+
 /** Packs recipients for storage: a JSON array of `[row, line, address, cells]`. */
 export function packRecipients(recipients: readonly Recipient[]): Uint8Array {
   const packed: PackedRecipient[] = recipients.map((one) => [one.row, one.line, one.address, one.cells]);

@@ -32,7 +32,7 @@ function batchOf(rows: readonly number[], attempt = 1) {
   };
 }
 
-function outcomeOf(row: number, kind: OutcomeKind): Outcome {
+function outcomeOf(row: number, kind: OutcomeKind, changed: Partial<Outcome['verdict']> = {}): Outcome {
   return {
     row,
     kind,
@@ -48,6 +48,7 @@ function outcomeOf(row: number, kind: OutcomeKind): Outcome {
       category: 'mailbox-full',
       retryable: true,
       text: `reply for ${row}`,
+      ...changed,
     },
   };
 }
@@ -158,10 +159,7 @@ test('rows of one batch that are due at different times go on in batches of thei
     [{ category: 'greylisted', text: '450 4.2.0 greylisted for 299 seconds' }, 4],
     [{ category: 'greylisted', text: '450 4.2.0 greylisted' }, 5],
   ];
-  const outcomes = replies.map(([changed, row]) => {
-    const one = outcomeOf(row, 'deferred');
-    return { ...one, verdict: { ...one.verdict, ...changed } };
-  });
+  const outcomes = replies.map(([changed, row]) => outcomeOf(row, 'deferred', changed));
   const retry = {
     ...rules.retry,
     maxDelayMs: 14_400_000,
