@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
 import { makeReply } from '../../src/mail/reply.ts';
-import { judgeFailure, judgeLocally, judgeReply } from '../../src/mail/verdict.ts';
+import { judgeFailure, judgeLocally, judgeReply, type Stage } from '../../src/mail/verdict.ts';
 import { Governor, leastThrottledMs } from '../../src/schedule/governor.ts';
 import { signalOf, type GovernorSignal } from '../../src/schedule/governor_signal.ts';
 
@@ -192,9 +192,11 @@ test('a flapping relay is left alone for longer each time, until it has been cal
   assert.equal(governor.allow(now + 4 * minute).blockedUntil, now + 4 * minute + 1000);
 });
 
+function kindOf(stage: Stage, code: number, text: string) {
+  return signalOf(judgeReply(stage, makeReply(code, text)))?.kind;
+}
+
 test('verdicts tell what they are about', () => {
-  const kindOf = (stage: 'mail' | 'rcpt' | 'end' | 'auth' | 'connect', code: number, text: string) =>
-    signalOf(judgeReply(stage, makeReply(code, text)))?.kind;
   assert.deepEqual(
     [
       kindOf('end', 250, 'ok'),
