@@ -113,7 +113,7 @@ test('New York, Lord Howe with its half hour, and Apia without a Friday', () => 
   );
   // 30 December 2011 was left out: a window of Fridays waits for the next one.
   const friday = [window('09:00', '10:00', [5])];
-  assert.equal(opening(friday, 'Pacific/Apia', '2011-12-29T20:00:00Z'), '2012-01-05T19:00:00.000Z');
+  assert.equal(opening(friday, 'Pacific/Apia', '2011-12-23T21:00:00Z'), '2012-01-05T19:00:00.000Z');
 });
 
 test('a zone is known or it is not', () => {
@@ -126,9 +126,11 @@ test('a zone is known or it is not', () => {
   ]);
 });
 
+function instant(zone: string, wall: string): string {
+  return new Date(instantOf(zone, at(`${wall}Z`))).toISOString();
+}
+
 test('a wall time is the first instant that shows it; what a jump leaves out comes after the jump', () => {
-  const instant = (zone: string, wall: string): string =>
-    new Date(instantOf(zone, at(`${wall}Z`))).toISOString();
   assert.equal(instant('Europe/Berlin', '2026-11-26T09:00:00'), '2026-11-26T08:00:00.000Z');
   assert.equal(instant('Europe/Berlin', '2026-10-25T02:30:00'), '2026-10-25T00:30:00.000Z');
   assert.equal(instant('Europe/Berlin', '2026-03-29T02:30:00'), '2026-03-29T01:30:00.000Z');
