@@ -93,6 +93,7 @@ async function open(config: Config, file: CampaignFile, listPath: string | undef
       dkim: config.dkim,
       rate: file.rate,
       retry: file.retry,
+      time: file.time,
       inDoubt: file.inDoubt,
       durability: config.durability,
       listPath: listPath ?? file.list.file,

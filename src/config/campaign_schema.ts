@@ -4,6 +4,7 @@ import { envelopeKeys, listKeys, mailboxKeys } from './header_schema.ts';
 import { key, expects } from './key.ts';
 import { relayName } from './relay_schema.ts';
 import { retrySchema } from './retry_schema.ts';
+import { timeKeys } from './time_schema.ts';
 import { lineTemplate, partSchema, templateKeys, textSchema } from './template_schema.ts';
 import { choice, flag, line, rate, size, text } from './value.ts';
 
@@ -146,6 +147,7 @@ export const campaignSchema = z.strictObject({
     choice(['resend', 'hold']).prefault('resend'),
     'What happens to a message whose end was sent and whose reply was never seen: sent again, or left.',
   ),
+  ...timeKeys,
   retry: key(retrySchema.prefault({}), 'When deferred recipients are tried again.'),
 });
 

@@ -22,6 +22,7 @@ import { failureOf, type Failure, type Problem } from './problem.ts';
 import { headerDigestParts, readHeaderKeys } from './read_headers.ts';
 import { readPartials } from './read_partials.ts';
 import { readRetry, type CampaignRetry } from './read_retry.ts';
+import { readTimes, type CampaignTimes } from './read_time.ts';
 import { tell, type Reading } from './reading.ts';
 import { readTextFile } from './text_file.ts';
 import { parseYaml } from './yaml_file.ts';
@@ -44,6 +45,7 @@ export interface CampaignFile {
   readonly rate: Rate | undefined;
   readonly inDoubt: 'resend' | 'hold';
   readonly retry: CampaignRetry;
+  readonly time: CampaignTimes;
   /** SHA-256 in hex over all that makes up the message, and nothing else: not the list, not how it is sent. */
   readonly digest: string;
   /** Absolute path of the campaign's folder. */
@@ -73,6 +75,7 @@ export function loadCampaign(path: string, env: NodeJS.ProcessEnv = process.env)
   const campaign = readCampaign(reading);
   const list = readList(reading);
   const retry = readRetry(reading);
+  const time = readTimes(reading);
   if (problems.length > 0) throw invalid(problems);
   const { relay, rate, inDoubt } = written;
   return {
@@ -82,6 +85,7 @@ export function loadCampaign(path: string, env: NodeJS.ProcessEnv = process.env)
     rate,
     inDoubt,
     retry,
+    time,
     digest: digestOf(campaign, written),
     directory: resolve(dirname(path)),
   };

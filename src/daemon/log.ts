@@ -36,6 +36,10 @@ export function logEvent(log: Log, event: PosthasteEvent): void {
     }
     case 'campaignFinished':
       return log.info({ campaign: event.campaign, ...event.tally }, 'campaign finished');
+    case 'campaignWaits': {
+      const until = new Date(event.untilAt).toISOString();
+      return log.info({ campaign: event.campaign, until }, 'campaign waits for its time');
+    }
     case 'relayFailed':
       return log.warn({ relay: event.relay, verdict: event.verdict }, 'relay failed');
     case 'relayRecovered':

@@ -7,6 +7,7 @@ export type PosthasteEvent =
   | CampaignStarted
   | CampaignRecovered
   | CampaignFinished
+  | CampaignWaits
   | IntakeProgressed
   | BatchSettled
   | RowsEnded
@@ -40,6 +41,13 @@ interface CampaignFinished {
   readonly kind: 'campaignFinished';
   readonly campaign: string;
   readonly tally: Readonly<Tally>;
+}
+
+/** Nothing is sent before an instant, in ms since the epoch: the campaign's start, or the opening of a send window. */
+interface CampaignWaits {
+  readonly kind: 'campaignWaits';
+  readonly campaign: string;
+  readonly untilAt: number;
 }
 
 /** Rows were read and are in the ledger: `rows` in all, of which some ended as invalid or duplicate. */

@@ -1,5 +1,5 @@
 // Send windows: at which times of day and on which days of the week messages may go, by the clocks on the wall.
-import { nextJump, offsetAt } from './zone.ts';
+import { nextJump, offsetAt } from '../base/zone.ts';
 
 /**
  * Open from `fromMinute` (inclusive) to `toMinute` (exclusive) of the day. Where it does not end later than it begins, it

@@ -1,5 +1,5 @@
 // Warm-up: how much a relay or a From domain may send on each of its first days.
-import { instantOf, offsetAt } from './zone.ts';
+import { instantOf, offsetAt } from '../base/zone.ts';
 
 export interface WarmUpPlan {
   /** The first day's date, in the zone: the ms since the epoch of its midnight in UTC. */

@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import * as fc from 'fast-check';
 import { sendTimeAt } from '../../src/schedule/campaign_time.ts';
 import { isOpen, nextClosing, nextOpening, type SendWindow } from '../../src/schedule/send_window.ts';
-import { instantOf, isZone, nextJump, offsetAt } from '../../src/schedule/zone.ts';
+import { instantOf, isZone, nextJump, offsetAt } from '../../src/base/zone.ts';
 
 const everyDay = [0, 1, 2, 3, 4, 5, 6];
 const minuteMs = 60_000;
