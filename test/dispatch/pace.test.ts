@@ -179,19 +179,18 @@ test('greylisting that names no delay is tried again after a minute, beside a fu
   );
 });
 
-function isPutOff({ row, attempt }: Attempt): boolean {
-  return row % 10 < 3 && (attempt === 1 || (attempt === 2 && row % 100 < 9));
+function putOffSome({ row, attempt }: Attempt): Verdict {
+  return row % 10 < 3 && (attempt === 1 || (attempt === 2 && row % 100 < 9)) ? unclear : accepted;
 }
 
 test('30 % 4xx over three attempts, with a restart in between: everybody has one fate, and nobody an attempt too many', async (context) => {
   const world = await makeWorld(context, 1000);
   // Of the 300 who are put off, 90 are put off a second time.
-  const answer = (one: Attempt): Verdict => (isPutOff(one) ? unclear : accepted);
-  const first = await run(world, { answer, stopAt: beginning + 3 * minute });
+  const first = await run(world, { answer: putOffSome, stopAt: beginning + 3 * minute });
   assert.equal(first.end, 'stopped');
-  const second = await run(world, { answer, stopAt: beginning + 10 * minute });
+  const second = await run(world, { answer: putOffSome, stopAt: beginning + 10 * minute });
   assert.equal(second.end, 'stopped');
-  const { end, tally } = await run(world, { answer });
+  const { end, tally } = await run(world, { answer: putOffSome });
   assert.deepEqual([end, tally.accepted], ['finished', 1000]);
   for (let row = 1; row <= 1000; row += 1) {
     const own = world.attempts.filter((one) => one.row === row);
