@@ -248,13 +248,13 @@ test('at the deadline whoever waits expires, tried or not, whenever they were du
 });
 
 test('where no window comes before the deadline, the rest expires when the last one closes', async (context) => {
-  const world = await makeWorld(context, 20, 10);
+  const world = await makeWorld(context, 30, 10);
   const windows = [{ weekdays: [0, 1, 2, 3, 4, 5, 6], fromMinute: 9 * 60, toMinute: 13 * 60 }];
   const time = { windows, zone: 'UTC', deadlineAt: beginning + 6 * hour };
   const full = judgeReply('rcpt', makeReply(452, '4.2.2 mailbox full'));
   const answer = ({ row }: Attempt): Verdict => (row === 1 ? full : accepted);
-  const { end, tally } = await run(world, { answer, time, batchMs: 90 * minute });
-  assert.deepEqual([end, tally.accepted, tally.expired], ['finished', 9, 11]);
+  const { end, tally } = await run(world, { answer, time, batchMs: 40 * minute });
+  assert.deepEqual([end, tally.accepted, tally.expired], ['finished', 19, 11]);
   // And not when row 1 would have been due, before the deadline.
   assert.ok(world.now < beginning + 3 * hour);
 });
