@@ -54,6 +54,7 @@ function noteEvent(state: ProgressState, event: PosthasteEvent): void {
     case 'campaignRecovered':
       return noteFates(state, event.fates);
     case 'batchSettled':
+      if (state.trouble.startsWith('waits')) state.trouble = '';
       noteFates(state, event.fates);
       for (const outcome of event.outcomes) if (outcome.kind === 'deferred') state.deferred += outcome.count;
       return;
@@ -62,6 +63,9 @@ function noteEvent(state: ProgressState, event: PosthasteEvent): void {
       return;
     case 'relayRecovered':
       state.trouble = '';
+      return;
+    case 'campaignWaits':
+      state.trouble = `waits until ${new Date(event.untilAt).toISOString()}`;
       return;
     case 'campaignStarted':
     case 'campaignFinished':

@@ -126,6 +126,7 @@ async function open(
     dkim: config.dkim,
     rate: file.rate,
     retry: file.retry,
+    time: file.time,
     inDoubt: file.inDoubt,
     durability: config.durability,
     listPath,

@@ -3,8 +3,10 @@ import * as z from 'zod';
 import { envelopeKeys, listKeys, mailboxKeys } from './header_schema.ts';
 import { key, expects } from './key.ts';
 import { relayName } from './relay_schema.ts';
+import { retrySchema } from './retry_schema.ts';
+import { timeKeys } from './time_schema.ts';
 import { lineTemplate, partSchema, templateKeys, textSchema } from './template_schema.ts';
-import { choice, duration, flag, line, number, rate, size, text } from './value.ts';
+import { choice, flag, line, rate, size, text } from './value.ts';
 
 const path = 'the path of a file';
 
@@ -94,17 +96,6 @@ const listSchema = z.strictObject({
   }),
 });
 
-const retrySchema = z.strictObject({
-  first: key(duration('1ms', '7d').prefault('5m'), 'Delay before the second attempt.'),
-  factor: key(number(1, 100).prefault(2), 'By which each further delay is longer.'),
-  max: key(duration('1ms', '30d').prefault('4h'), 'Longest delay.'),
-  giveUpAfter: key(
-    duration('1ms', '30d').prefault('48h'),
-    'Age, counted from when the list was read, at which a deferred recipient is expired: longer than the whole campaign takes.',
-  ),
-  jitter: key(number(0, 1).prefault(0.2), 'Share by which a delay may randomly be shorter or longer.'),
-});
-
 export const campaignSchema = z.strictObject({
   name: key(campaignName().optional(), {
     sentence: 'Unique among the campaigns of a state directory.',
@@ -156,6 +147,7 @@ export const campaignSchema = z.strictObject({
     choice(['resend', 'hold']).prefault('resend'),
     'What happens to a message whose end was sent and whose reply was never seen: sent again, or left.',
   ),
+  ...timeKeys,
   retry: key(retrySchema.prefault({}), 'When deferred recipients are tried again.'),
 });
 

@@ -21,6 +21,8 @@ import { expectationOf } from './key.ts';
 import { failureOf, type Failure, type Problem } from './problem.ts';
 import { headerDigestParts, readHeaderKeys } from './read_headers.ts';
 import { readPartials } from './read_partials.ts';
+import { readRetry, type CampaignRetry } from './read_retry.ts';
+import { readTimes, type CampaignTimes } from './read_time.ts';
 import { tell, type Reading } from './reading.ts';
 import { readTextFile } from './text_file.ts';
 import { parseYaml } from './yaml_file.ts';
@@ -35,16 +37,6 @@ interface CampaignList {
   readonly file?: string | undefined;
 }
 
-/** When a deferred recipient is tried again. */
-interface CampaignRetry {
-  readonly firstDelayMs: number;
-  readonly factor: number;
-  readonly maxDelayMs: number;
-  readonly giveUpAfterMs: number;
-  /** 0 to 1: the share of a delay that is random. */
-  readonly jitter: number;
-}
-
 export interface CampaignFile {
   readonly campaign: Campaign;
   readonly list: CampaignList;
@@ -53,6 +45,7 @@ export interface CampaignFile {
   readonly rate: Rate | undefined;
   readonly inDoubt: 'resend' | 'hold';
   readonly retry: CampaignRetry;
+  readonly time: CampaignTimes;
   /** SHA-256 in hex over all that makes up the message, and nothing else: not the list, not how it is sent. */
   readonly digest: string;
   /** Absolute path of the campaign's folder. */
@@ -86,6 +79,7 @@ export function loadCampaign(
   const campaign = readCampaign(reading, name);
   const list = readList(reading);
   const retry = readRetry(reading);
+  const time = readTimes(reading);
   if (problems.length > 0) throw invalid(problems);
   const { relay, rate, inDoubt } = written;
   return {
@@ -95,6 +89,7 @@ export function loadCampaign(
     rate,
     inDoubt,
     retry,
+    time,
     digest: digestOf(campaign, written),
     directory: resolve(dirname(path)),
   };
@@ -179,13 +174,6 @@ function readList(reading: Reading): CampaignList {
     charset,
     file: whole,
   };
-}
-
-function readRetry(reading: Reading): CampaignRetry {
-  const { first, factor, max, giveUpAfter, jitter } = reading.written.retry;
-  if (max < first)
-    tell(reading, ['retry', 'max'], { what: 'is shorter than retry.first', expected: 'at least as long' });
-  return { firstDelayMs: first, factor, maxDelayMs: max, giveUpAfterMs: giveUpAfter, jitter };
 }
 
 /** The parts in a fixed order: a digest must be the same in every version for the same message. */

@@ -89,7 +89,7 @@ export async function recoverCampaign(
     const settlement = planSettlement(
       batch,
       all,
-      { ...rules, unsentDueAt: now, unsentExpired: false },
+      { ...rules, unsentDueAt: now, mayExpireUnsent: false },
       now,
       random,
     );

@@ -44,6 +44,10 @@ export function logEvent(log: Log, event: PosthasteEvent): void {
       const { campaign, rows, known } = event;
       return log.info({ campaign, rows, known, fresh: rows - known }, `list added: ${describeList(event)}`);
     }
+    case 'campaignWaits': {
+      const until = new Date(event.untilAt).toISOString();
+      return log.info({ campaign: event.campaign, until }, 'campaign waits for its time');
+    }
     case 'relayFailed':
       return log.warn({ relay: event.relay, verdict: event.verdict }, 'relay failed');
     case 'relayRecovered':

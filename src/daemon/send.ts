@@ -14,6 +14,7 @@ import type { NamedRecipient, PosthasteEvent } from '../mail/event.ts';
 import { sumTally, type Tally } from '../mail/outcome.ts';
 import type { RefusedRow } from '../mail/recipient.ts';
 import type { Sample } from '../metrics/recorder.ts';
+import type { CampaignTime } from '../schedule/campaign_time.ts';
 import type { RetryPolicy } from '../schedule/retry.ts';
 import type { DkimKey } from '../sign/key.ts';
 import type { HandshakeFailure } from '../smtp/handshake.ts';
@@ -43,6 +44,7 @@ export interface SendRequest {
   readonly dkim: readonly DkimKey[];
   readonly rate: Rate | undefined;
   readonly retry: RetryPolicy;
+  readonly time: CampaignTime;
   readonly inDoubt: 'resend' | 'hold';
   readonly durability: 'process' | 'power';
   /** A file, '-' for stdin; undefined goes on with a list that is stored already. */
@@ -291,13 +293,14 @@ export class Sending {
   }
 
   #dispatchOptions(task: () => Pick<BatchTask, 'relay' | 'limits' | 'planKey' | 'plan'>) {
-    const { relay, retry, inDoubt } = this.#request;
+    const { relay, retry, time, inDoubt } = this.#request;
     return {
       campaignId: this.#record.id,
       campaignName: this.#record.name,
       relayName: relay.name,
       task,
       retry,
+      time,
       inDoubt,
       clock: systemClock,
       random: Math.random,

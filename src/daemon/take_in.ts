@@ -1,7 +1,8 @@
 // Taking a list in: from intake to the ledger, going on where an earlier run was interrupted.
 import type { Clock } from '../base/clock.ts';
 import { ExitCode, PosthasteError } from '../base/error.ts';
-import type { IntakePart, IntakeSink, NewBatch } from '../intake/intake.ts';
+import type { NewBatch } from '../intake/batch_cutter.ts';
+import type { IntakePart, IntakeSink } from '../intake/intake.ts';
 import type { CampaignRecord, Ledger, ListRecord } from '../ledger/ledger.ts';
 import type { RefusedRow } from '../mail/recipient.ts';
 

@@ -1,18 +1,21 @@
 // The dispatcher: gives a campaign's due batches to the threads and settles what comes back, until nothing is left.
 import type { Clock } from '../base/clock.ts';
 import { ExitCode, messageOf, PosthasteError } from '../base/error.ts';
+import { invariant } from '../base/invariant.ts';
 import type { Random } from '../base/random.ts';
 import { makeJournalError } from '../journal/fault.ts';
 import type { JournalledBatch } from '../journal/reader.ts';
 import type { Batch } from '../mail/batch.ts';
 import { countOutcomes, type PosthasteEvent } from '../mail/event.ts';
-import type { Fate } from '../mail/outcome.ts';
+import type { Fate, Outcome } from '../mail/outcome.ts';
 import { emptyTransactionTimes } from '../mail/transaction_times.ts';
+import type { CampaignTime } from '../schedule/campaign_time.ts';
 import type { RetryPolicy } from '../schedule/retry.ts';
 import type { HandshakeFailure } from '../smtp/handshake.ts';
 import type { BatchReport, BatchTask } from '../worker/contract.ts';
 import { nameRecipient, outcomesAfterLoss, recipientsInDoubt } from './after_loss.ts';
 import { RelayHealth } from './relay_health.ts';
+import { endOf, outcomesAfterDeadline, SendGate } from './send_gate.ts';
 import { planSettlement, type Settlement } from './settle.ts';
 
 /** A due batch, claimed by this run. */
@@ -47,6 +50,7 @@ export interface DispatchOptions {
   /** The rest of a task that is not the batch. */
   readonly task: () => Pick<BatchTask, 'relay' | 'limits' | 'planKey' | 'plan'>;
   readonly retry: RetryPolicy;
+  readonly time: CampaignTime;
   readonly inDoubt: 'resend' | 'hold';
   readonly clock: Clock;
   readonly random: Random;
@@ -59,6 +63,9 @@ export type DispatchEnd =
   | { readonly kind: 'finished' }
   | { readonly kind: 'stopped' }
   | { readonly kind: 'relayFailed'; readonly failure: HandshakeFailure };
+
+/** About 5,000 recipients in one transaction. */
+const batchesExpiredAtOnce = 20;
 
 /** Threads that die one after the other, with nothing settled in between, are a bug and not an accident. */
 const maxCrashes = 3;
@@ -77,6 +84,9 @@ export class Dispatcher {
   #crashed: { batchId: number; error: unknown }[] = [];
   #crashes = 0;
   readonly #health = new RelayHealth();
+  readonly #gate: SendGate;
+  /** When the campaign was last said to wait until; so that it is said once. */
+  #saidWaitsUntil = 0;
   #end: DispatchEnd | undefined;
   #listComplete = false;
   #wake: () => void = () => {};
@@ -89,6 +99,7 @@ export class Dispatcher {
     journals: DispatchJournals,
   ) {
     this.#options = options;
+    this.#gate = new SendGate(options.time);
     this.#ledger = ledger;
     this.#runner = runner;
     this.#journals = journals;
@@ -129,14 +140,46 @@ export class Dispatcher {
 
   async #claim(): Promise<void> {
     const { campaignId, clock } = this.#options;
-    const room = this.#runner.capacity - this.#inHand.size;
-    if (room <= 0 || clock.now() < this.#health.blockedUntil) return;
     const complete = this.#listComplete;
-    const batches = await this.#ledger.claimDue(campaignId, clock.now(), room);
-    for (const batch of batches) this.#launch(batch);
-    const nothingLeft =
-      complete && this.#inHand.size === 0 && (await this.#ledger.nextDueAt(campaignId)) === undefined;
-    if (nothingLeft) this.#decide({ kind: 'finished' });
+    const now = clock.now();
+    const sendTime = this.#gate.at(now);
+    if (sendTime.kind === 'open') await this.#launchDue(now);
+    else if (sendTime.kind === 'over') await this.#expireWaiting(now);
+    const isAllSettled = complete && this.#inHand.size === 0;
+    if (isAllSettled && (await this.#ledger.nextDueAt(campaignId)) === undefined)
+      this.#decide({ kind: 'finished' });
+    else if (sendTime.kind === 'closed') this.#sayThatItWaits(sendTime.opensAt);
+  }
+
+  async #launchDue(now: number): Promise<void> {
+    const room = this.#runner.capacity - this.#inHand.size;
+    if (room <= 0 || now < this.#health.blockedUntil) return;
+    for (const batch of await this.#ledger.claimDue(this.#options.campaignId, now, room)) this.#launch(batch);
+  }
+
+  #sayThatItWaits(untilAt: number): void {
+    if (this.#saidWaitsUntil === untilAt) return;
+    this.#saidWaitsUntil = untilAt;
+    this.#options.publish({ kind: 'campaignWaits', campaign: this.#options.campaignName, untilAt });
+  }
+
+  /** The deadline is over: whoever waits expires, due or not. What threads have comes back with its own outcomes. */
+  async #expireWaiting(now: number): Promise<void> {
+    const { campaignId, campaignName: campaign, publish } = this.#options;
+    const forEver = Number.MAX_SAFE_INTEGER;
+    while (this.#end === undefined) {
+      const batches = await this.#ledger.claimDue(campaignId, forEver, batchesExpiredAtOnce);
+      if (batches.length === 0) return;
+      for (const batch of batches) this.#inHand.set(batch.id, batch);
+      const settlements = batches.map((batch) => this.#plan(batch.id, outcomesAfterDeadline(batch, now)));
+      // Stored again and claimed again, they would go round for ever.
+      const isLast = settlements.every(({ successors }) => successors.length === 0);
+      invariant(isLast, 'a batch outlived the deadline');
+      await this.#ledger.settle(settlements);
+      for (const { id } of batches) this.#inHand.delete(id);
+      for (const settlement of settlements)
+        publish({ kind: 'rowsEnded', campaign, fates: countFates(settlement) });
+    }
   }
 
   #launch(batch: ClaimedBatch): void {
@@ -169,7 +212,7 @@ export class Dispatcher {
   async #settle(reports: readonly BatchReport[]): Promise<void> {
     const events: PosthasteEvent[] = [];
     for (const report of reports) this.#noteHealth(report, events);
-    const settlements = reports.map((report) => this.#plan(report));
+    const settlements = reports.map(({ batchId, outcomes }) => this.#plan(batchId, outcomes));
     for (const report of reports) this.#nameDoubts(report);
     await this.#ledger.settle(settlements);
     // Durable before visible: events only now.
@@ -192,22 +235,23 @@ export class Dispatcher {
     publish({ kind: 'doubtFound', campaign, action, inDoubt: inDoubt.map(nameRecipient) });
   }
 
-  #plan(report: BatchReport): Settlement {
+  #plan(batchId: number, outcomes: readonly Outcome[]): Settlement {
     const { clock, random, retry, inDoubt, relayName } = this.#options;
-    const batch = this.#inHand.get(report.batchId);
-    if (batch === undefined)
-      throw new Error(`bug: a report for batch ${report.batchId}, which is not in hand`);
+    const batch = this.#inHand.get(batchId);
+    if (batch === undefined) throw new Error(`bug: a report for batch ${batchId}, which is not in hand`);
     const now = clock.now();
+    // Where no window comes before the deadline, it is over already.
+    const isOver = this.#gate.at(now).kind === 'over';
     return planSettlement(
       batch,
-      report.outcomes,
+      outcomes,
       {
         retry,
         inDoubt,
         relay: relayName,
         unsentDueAt: Math.max(now, this.#health.blockedUntil),
-        // Somebody who stops the program does not let recipients expire by it.
-        unsentExpired: this.#end === undefined && now - batch.bornAt > retry.giveUpAfterMs,
+        mayExpireUnsent: this.#end === undefined,
+        deadlineAt: isOver ? now : this.#gate.deadlineAt,
       },
       now,
       random,
@@ -223,14 +267,12 @@ export class Dispatcher {
   }
 
   #publishSettled(report: BatchReport, settlement: Settlement | undefined): void {
-    const fates: Partial<Record<Fate, number>> = {};
-    for (const { fate } of settlement?.deliveries ?? []) fates[fate] = (fates[fate] ?? 0) + 1;
     this.#options.publish({
       kind: 'batchSettled',
       campaign: this.#options.campaignName,
       relay: this.#options.relayName,
       outcomes: countOutcomes(report.outcomes),
-      fates,
+      fates: countFates(settlement),
       transactionCounts: report.transactionTimes.counts,
       transactionSumSeconds: report.transactionTimes.sumSeconds,
     });
@@ -246,7 +288,8 @@ export class Dispatcher {
     const now = this.#options.clock.now();
     const reports = crashed.flatMap(({ batchId }) => {
       const batch = this.#inHand.get(batchId);
-      return batch === undefined ? [] : [lossReport(batch, journalled.get(batchId), now)];
+      if (batch === undefined) return [];
+      return [reportOf(batch, outcomesAfterLoss(batch, journalled.get(batchId), now))];
     });
     const error = crashed[0]?.error;
     this.#options.publish({
@@ -294,7 +337,10 @@ export class Dispatcher {
     if (this.#end !== undefined || this.#inHand.size >= this.#runner.capacity) return longestMs;
     const now = clock.now();
     const dueAt = (await this.#ledger.nextDueAt(campaignId)) ?? now + longestMs;
-    return Math.min(Math.max(dueAt, this.#health.blockedUntil) - now, longestMs);
+    const sendTime = this.#gate.at(now);
+    const opensAt = sendTime.kind === 'closed' ? sendTime.opensAt : 0;
+    const nextAt = Math.min(Math.max(dueAt, this.#health.blockedUntil, opensAt), endOf(sendTime));
+    return Math.min(Math.max(nextAt - now, 0), longestMs);
   }
 
   /** The first reason to end stands. */
@@ -310,11 +356,17 @@ export class Dispatcher {
   }
 }
 
-/** What the journal makes of a batch whose thread died. The thread's journal is trimmed by whoever recovers next. */
-function lossReport(batch: ClaimedBatch, journalled: JournalledBatch | undefined, now: number): BatchReport {
+function countFates(settlement: Settlement | undefined): Partial<Record<Fate, number>> {
+  const fates: Partial<Record<Fate, number>> = {};
+  for (const { fate } of settlement?.deliveries ?? []) fates[fate] = (fates[fate] ?? 0) + 1;
+  return fates;
+}
+
+/** A report that no thread has made, for its thread died. Its journal is trimmed by whoever recovers next. */
+function reportOf(batch: ClaimedBatch, outcomes: readonly Outcome[]): BatchReport {
   return {
     batchId: batch.id,
-    outcomes: outcomesAfterLoss(batch, journalled, now),
+    outcomes,
     transactionTimes: emptyTransactionTimes(),
     relayFailure: undefined,
     journal: { writer: 0, oldestNeeded: 0 },

@@ -3,8 +3,10 @@ import { invariant, unreachable } from '../base/invariant.ts';
 import type { Random } from '../base/random.ts';
 import { packRecipients, unpackRecipients, type Batch } from '../mail/batch.ts';
 import type { Deferral, Delivery } from '../mail/delivery.ts';
-import type { Fate, Outcome } from '../mail/outcome.ts';
-import { nextAttemptAt, type RetryPolicy } from '../schedule/retry.ts';
+import { parseNamedDelayMs } from '../mail/named_delay.ts';
+import type { Fate, Outcome, OutcomeKind } from '../mail/outcome.ts';
+import { groupByDue } from '../schedule/due_groups.ts';
+import { planWait, type RetryPolicy, type RetryWait } from '../schedule/retry.ts';
 
 /** A batch that takes over recipients who are not finished. */
 export interface Successor {
@@ -34,13 +36,15 @@ export interface SettleRules {
   readonly relay: string;
   /** When recipients that the relay's trouble sent back are due again; no attempt is charged. */
   readonly unsentDueAt: number;
-  /** True when even unsent recipients of this batch have waited for longer than `giveUpAfterMs`. */
-  readonly unsentExpired: boolean;
+  /** False for somebody who stops the program: recipients do not expire by that. */
+  readonly mayExpireUnsent: boolean;
+  /** Whoever has no fate by then expires, tried or not; in ms since the epoch. Absent: never. */
+  readonly deadlineAt?: number | undefined;
 }
 
 /**
  * Every recipient of the batch is either delivered (it has its fate) or in a successor: unsent ones with the same
- * attempt number, deferred ones with the next. `now` in ms since the epoch.
+ * attempt number, deferred ones with the next, in as many successors as they have due times. `now` in ms since the epoch.
  */
 export function planSettlement(
   batch: Batch & { lane: string },
@@ -49,53 +53,89 @@ export function planSettlement(
   now: number,
   random: Random,
 ): Settlement {
-  const retryAt = nextAttemptAt(rules.retry, batch.attempt, batch.bornAt, now, random);
   const deliveries: Delivery[] = [];
-  const deferrals: Deferral[] = [];
-  const unsentRows = new Set<number>();
-  const deferredRows = new Set<number>();
+  const unsentRows: number[] = [];
+  const retried = new Map<number, Outcome>();
+  const unsentExpired = hasUnsentExpired(batch, rules, now);
   for (const outcome of outcomes) {
-    if (outcome.kind === 'unsent' && !rules.unsentExpired) {
-      unsentRows.add(outcome.row);
-      continue;
-    }
-    const fate = fateOf(outcome, rules.inDoubt, retryAt);
-    if (fate === undefined) {
-      deferredRows.add(outcome.row);
-      deferrals.push({ ...recordOf(outcome, rules.relay), attempt: batch.attempt, at: outcome.at });
-    } else {
-      const charged = outcome.kind !== 'invalid' && outcome.kind !== 'unsent';
-      const attempts = charged ? batch.attempt : batch.attempt - 1;
-      deliveries.push({ ...recordOf(outcome, rules.relay), fate, finishedAt: outcome.at, attempts });
+    if (outcome.kind === 'unsent' && !unsentExpired) unsentRows.push(outcome.row);
+    else if (isRetried(outcome, rules)) retried.set(outcome.row, outcome);
+    else deliveries.push(deliver(batch, outcome, rules.relay));
+  }
+  // From the first attempt on and not from intake: the last row of a long list has as many attempts as the first.
+  const bornAt = batch.attempt === 1 ? now : batch.bornAt;
+  const times = { now, firstAttemptAt: bornAt, deadlineAt: rules.deadlineAt };
+  const groups = groupByDue(waitsOf(batch, retried, rules.retry), rules.retry.jitter, times, random);
+  const deferrals: Deferral[] = [];
+  const plans: SuccessorPlan[] = [];
+  if (unsentRows.length > 0)
+    plans.push({ rows: unsentRows, attempt: batch.attempt, bornAt: batch.bornAt, dueAt: rules.unsentDueAt });
+  for (const { dueAt, rows } of groups) {
+    const ended = rows.flatMap((row) => retried.get(row) ?? []);
+    if (dueAt === undefined) deliveries.push(...ended.map((one) => deliver(batch, one, rules.relay)));
+    else {
+      deferrals.push(...ended.map((one) => defer(batch, one, rules.relay)));
+      plans.push({ rows, attempt: batch.attempt + 1, bornAt, dueAt });
     }
   }
-  const successors = [
-    ...succeed(batch, unsentRows, batch.attempt, rules.unsentDueAt),
-    ...succeed(batch, deferredRows, batch.attempt + 1, retryAt ?? now),
-  ];
+  const successors = plans.length === 0 ? [] : succeed(batch, plans);
   return { campaignId: batch.campaignId, batchId: batch.id, deliveries, deferrals, successors };
 }
 
-/** The fate that an outcome ends in, or undefined where another attempt follows. */
-function fateOf(
-  outcome: Outcome,
-  inDoubt: SettleRules['inDoubt'],
-  retryAt: number | undefined,
-): Fate | undefined {
-  switch (outcome.kind) {
+/**
+ * Whether who is unsent has waited for too long. `giveUpAfter` is about those who were tried. Who never was keeps
+ * waiting until the deadline: a relay that is down for a week, or a moment's trouble on the third day of a long
+ * campaign, would otherwise end recipients whom nobody has ever tried.
+ */
+function hasUnsentExpired(batch: Batch, rules: SettleRules, now: number): boolean {
+  if (!rules.mayExpireUnsent) return false;
+  const isTooLate = now >= (rules.deadlineAt ?? Infinity);
+  return isTooLate || (batch.attempt > 1 && now - batch.bornAt > rules.retry.giveUpAfterMs);
+}
+
+/** Whether another attempt follows, if there is time for one. */
+function isRetried({ kind }: Outcome, rules: SettleRules): boolean {
+  return kind === 'deferred' || (kind === 'inDoubt' && rules.inDoubt === 'resend');
+}
+
+function waitsOf(
+  { attempt }: Batch,
+  retried: ReadonlyMap<number, Outcome>,
+  policy: RetryPolicy,
+): Map<number, RetryWait> {
+  const waits = new Map<number, RetryWait>();
+  for (const [row, { verdict }] of retried) {
+    const { category, text, replyCode } = verdict;
+    const namedDelayMs = replyCode === 0 ? undefined : parseNamedDelayMs(text);
+    waits.set(row, planWait(policy, { attempt, category, namedDelayMs }));
+  }
+  return waits;
+}
+
+/** The fate of an outcome that no other attempt follows. */
+function fateOf(kind: OutcomeKind): Fate {
+  switch (kind) {
     case 'accepted':
     case 'rejected':
     case 'invalid':
-      return outcome.kind;
-    case 'deferred':
-      return retryAt === undefined ? 'expired' : undefined;
     case 'inDoubt':
-      return inDoubt === 'hold' || retryAt === undefined ? 'inDoubt' : undefined;
+      return kind;
+    case 'deferred':
     case 'unsent':
       return 'expired';
     default:
-      return unreachable(outcome.kind);
+      return unreachable(kind);
   }
+}
+
+function deliver(batch: Batch, outcome: Outcome, relay: string): Delivery {
+  const isCharged = outcome.kind !== 'invalid' && outcome.kind !== 'unsent';
+  const attempts = isCharged ? batch.attempt : batch.attempt - 1;
+  return { ...recordOf(outcome, relay), fate: fateOf(outcome.kind), finishedAt: outcome.at, attempts };
+}
+
+function defer(batch: Batch, outcome: Outcome, relay: string): Deferral {
+  return { ...recordOf(outcome, relay), attempt: batch.attempt, at: outcome.at };
 }
 
 function recordOf(outcome: Outcome, relay: string): Omit<Delivery, 'fate' | 'finishedAt' | 'attempts'> {
@@ -110,30 +150,29 @@ function recordOf(outcome: Outcome, relay: string): Omit<Delivery, 'fate' | 'fin
   };
 }
 
-function succeed(
-  batch: Batch & { lane: string },
-  rows: ReadonlySet<number>,
-  attempt: number,
-  dueAt: number,
-): Successor[] {
-  if (rows.size === 0) return [];
-  const recipients = unpackRecipients(batch.payload).filter((recipient) => rows.has(recipient.row));
-  const first = recipients[0];
-  const last = recipients.at(-1);
-  invariant(
-    first !== undefined && last !== undefined,
-    `batch ${batch.id} has outcomes for rows that it does not hold`,
-  );
-  return [
-    {
-      attempt,
-      dueAt,
-      bornAt: batch.bornAt,
+/** A successor by its rows. */
+interface SuccessorPlan extends Pick<Successor, 'attempt' | 'bornAt' | 'dueAt'> {
+  readonly rows: readonly number[];
+}
+
+function succeed(batch: Batch & { lane: string }, plans: readonly SuccessorPlan[]): Successor[] {
+  const all = unpackRecipients(batch.payload);
+  return plans.map(({ rows, ...plan }) => {
+    const wanted = new Set(rows);
+    const recipients = all.filter((recipient) => wanted.has(recipient.row));
+    const first = recipients[0];
+    const last = recipients.at(-1);
+    invariant(
+      first !== undefined && last !== undefined,
+      `batch ${batch.id} has outcomes for rows that it does not hold`,
+    );
+    return {
+      ...plan,
       lane: batch.lane,
       recipientCount: recipients.length,
       firstRow: first.row,
       lastRow: last.row,
       payload: packRecipients(recipients),
-    },
-  ];
+    };
+  });
 }

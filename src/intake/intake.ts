@@ -1,6 +1,7 @@
 // Turns a list into batches of recipients, with every row accounted for.
 import { createHash } from 'node:crypto';
 import { setImmediate as yieldToEventLoop } from 'node:timers/promises';
+import { BatchCutter, type NewBatch } from './batch_cutter.ts';
 import { makeDecoder, type CharsetDecoder } from './charset.ts';
 import { chooseAddressColumn, type Delimiter } from './columns.ts';
 import { CsvReader } from './csv_reader.ts';
@@ -12,9 +13,8 @@ import { maxRowChars, type RawRow, type RowReader } from './row.ts';
 import { SameColumnsReader } from './same_columns.ts';
 import { chunkBytes, type ListSource } from './source.ts';
 import { ExitCode, PosthasteError } from '../base/error.ts';
-import { parseAddress } from '../mail/address.ts';
-import { packRecipients } from '../mail/batch.ts';
-import type { Recipient, RefusedRow } from '../mail/recipient.ts';
+import { domainOf, parseAddress } from '../mail/address.ts';
+import type { RefusedRow } from '../mail/recipient.ts';
 
 /** How a list is to be read. */
 export interface ListOptions {
@@ -34,18 +34,8 @@ export interface ListOptions {
   readonly partial?: boolean | undefined;
   /** With fewer rows than these, a list is refused as cut off. */
   readonly expectedRows?: number | undefined;
-}
-
-/** A batch that is not yet stored. */
-export interface NewBatch {
-  readonly recipientCount: number;
-  /** Rows of the first and the last recipient; refused rows may lie between. */
-  readonly firstRow: number;
-  readonly lastRow: number;
-  /** What `packRecipients` made. */
-  readonly payload: Uint8Array;
-  /** Always '' here: lanes are given later. */
-  readonly lane: string;
+  /** Which lane recipients of a domain share; a pure function. Absent: '' for all. */
+  readonly laneOf?: ((domain: string) => string) | undefined;
 }
 
 /** A piece of the work, to be stored at once. */
@@ -84,7 +74,6 @@ export interface IntakeResult {
 
 const partRows = 2000;
 const partChars = 1_048_576;
-const batchChars = 1_048_576;
 /** Rows between two turns of the event loop: 3 ms at 300,000 rows a second. */
 const turnRows = 1000;
 
@@ -118,7 +107,7 @@ export async function takeIn(
   return { ...(await intake.finish(mayBeCutOff)), digest: hash.digest('hex') };
 }
 
-/** One intake under way: the batch that fills, the part that waits to be stored, and the counts. */
+/** One intake under way: the batches that fill, the part that waits to be stored, and the counts. */
 class Intake {
   readonly #name: string;
   readonly #options: ListOptions;
@@ -130,8 +119,7 @@ class Intake {
   #head = '';
   /** -1 until the columns are known. */
   #addressIndex = -1;
-  #recipients: Recipient[] = [];
-  #recipientChars = 0;
+  readonly #cutter: BatchCutter;
   #batches: NewBatch[] = [];
   #refused: RefusedRow[] = [];
   #storedRows: number;
@@ -151,6 +139,7 @@ class Intake {
     this.#options = options;
     this.#sink = sink;
     this.#decoder = makeDecoder(options.charset ?? 'utf-8', name);
+    this.#cutter = new BatchCutter(options.batchRows, (batch) => this.#batches.push(batch));
   }
 
   async takeBytes(bytes: Uint8Array): Promise<void> {
@@ -166,7 +155,7 @@ class Intake {
     if (this.#reader !== undefined) await this.#takeRows(this.#reader);
     if (this.#counts.listRows === 0) throw this.#emptyError();
     this.#checkWhole(mayBeCutOff);
-    this.#cutBatch();
+    this.#cutter.end();
     await this.#storePart();
     return { ...this.#counts, columns: this.#reader?.columns ?? [] };
   }
@@ -259,15 +248,10 @@ class Intake {
     if (earlierLine > 0) return this.#refuse(row, 'duplicate', `same address as line ${earlierLine}`);
     this.#counts.rows += 1;
     this.#counts.recipients += 1;
-    this.#recipients.push({
-      row: this.#counts.rows,
-      line: row.line,
-      address: parsed.address,
-      cells: row.cells,
-    });
-    this.#recipientChars += row.sizeChars;
-    if (this.#recipients.length >= this.#options.batchRows || this.#recipientChars > batchChars)
-      this.#cutBatch();
+    const { laneOf } = this.#options;
+    const lane = laneOf === undefined ? '' : laneOf(domainOf(parsed.address));
+    const recipient = { row: this.#counts.rows, line: row.line, address: parsed.address, cells: row.cells };
+    this.#cutter.add(lane, recipient, row.sizeChars);
   }
 
   #refuse(row: RawRow, fate: 'invalid' | 'duplicate', reason: string): void {
@@ -278,22 +262,6 @@ class Intake {
     this.#counts.rows += 1;
     this.#counts[fate] += 1;
     this.#refused.push({ row: this.#counts.rows, line: row.line, fate, reason, cells: row.cells });
-  }
-
-  #cutBatch(): void {
-    const recipients = this.#recipients;
-    const [first, last] = [recipients[0], recipients.at(-1)];
-    if (first === undefined || last === undefined) return;
-    const payload = packRecipients(recipients);
-    this.#batches.push({
-      recipientCount: recipients.length,
-      firstRow: first.row,
-      lastRow: last.row,
-      payload,
-      lane: '',
-    });
-    this.#recipients = [];
-    this.#recipientChars = 0;
   }
 
   async #storePart(): Promise<void> {

@@ -10,13 +10,16 @@ export interface Batch {
   readonly campaignId: number;
   /** 1 for the first attempt. Relay trouble does not raise it. */
   readonly attempt: number;
-  /** When the first batch with these recipients became due, in ms since the epoch; `giveUpAfter` counts from it. */
+  /** In ms since the epoch: of a first attempt when it was stored, of all others when the first one had been made; `giveUpAfter` counts from that. */
   readonly bornAt: number;
   readonly recipientCount: number;
   readonly payload: Uint8Array;
 }
 
 type PackedRecipient = readonly [row: number, line: number, address: string, cells: Recipient['cells']];
+
+/** The lane of recipients whose domains have none of their own. */
+export const sharedLane = 'other';
 
 /** Packs recipients for storage: a JSON array of `[row, line, address, cells]`. */
 export function packRecipients(recipients: readonly Recipient[]): Uint8Array {

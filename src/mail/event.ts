@@ -10,6 +10,7 @@ export type PosthasteEvent =
   | DoubtFound
   | CampaignFinished
   | ListAdded
+  | CampaignWaits
   | IntakeProgressed
   | BatchSettled
   | RowsEnded
@@ -77,6 +78,13 @@ interface ListAdded {
   readonly campaign: string;
   readonly rows: number;
   readonly known: number;
+}
+
+/** Nothing is sent before an instant, in ms since the epoch: the campaign's start, or the opening of a send window. */
+interface CampaignWaits {
+  readonly kind: 'campaignWaits';
+  readonly campaign: string;
+  readonly untilAt: number;
 }
 
 /** Rows were read and are in the ledger: `rows` in all, of which some ended as invalid or duplicate. */

@@ -188,6 +188,8 @@ function recordEvent(metrics: Metrics, event: PosthasteEvent): void {
       });
     case 'relayRecovered':
       return metrics.relayUp.set({ relay: event.relay }, 1);
+    case 'campaignWaits':
+      return undefined;
     default:
       return unreachable(event);
   }

@@ -56,13 +56,83 @@ test('a small campaign has defaults', (t) => {
     [file.relay, file.rate, file.inDoubt, file.campaign.html, file.campaign.replyTo],
     [undefined, undefined, 'resend', undefined, undefined],
   );
-  assert.deepEqual(file.retry, {
+  const usual = {
     firstDelayMs: 300_000,
     factor: 2,
     maxDelayMs: 14_400_000,
     giveUpAfterMs: 172_800_000,
+  };
+  assert.deepEqual(file.retry, {
+    ...usual,
     jitter: 0.2,
+    byCategory: {
+      greylisted: { ...usual, firstDelayMs: 60_000 },
+      'mailbox-full': { ...usual, firstDelayMs: 14_400_000 },
+      'rate-limited': usual,
+      network: usual,
+    },
   });
+});
+
+test('start, deadline and send windows are on the clocks of the timezone, or at their own offset', (t) => {
+  const { time } = load(
+    t,
+    `${small}
+timezone: Europe/Berlin
+startAt: 2026-03-29T02:30
+deadline: 2026-04-01 09:00:30+05:30
+sendWindows:
+  - { days: [mon, fri], from: 09:00, to: 17:30 }
+  - { from: "22:00", to: "00:00" }
+`,
+  );
+  assert.deepEqual(time, {
+    // The hour that is left out that night.
+    startAt: Date.parse('2026-03-29T01:30:00Z'),
+    deadlineAt: Date.parse('2026-04-01T03:30:30Z'),
+    windows: [
+      { weekdays: [1, 5], fromMinute: 540, toMinute: 1050 },
+      { weekdays: [0, 1, 2, 3, 4, 5, 6], fromMinute: 1320, toMinute: 1440 },
+    ],
+    zone: 'Europe/Berlin',
+  });
+  assert.deepEqual(load(t, small).time, {
+    startAt: undefined,
+    deadlineAt: undefined,
+    windows: [],
+    zone: 'UTC',
+  });
+});
+
+test('times that are none are told', (t) => {
+  for (const [key, wrong] of [
+    ['startAt', 'startAt: 2026-02-30T09:00'],
+    ['startAt', 'startAt: tomorrow'],
+    ['startAt', 'startAt: 2026-01-01T25:00'],
+    ['deadline', 'startAt: 2026-01-02T00:00Z\ndeadline: 2026-01-01T00:00Z'],
+    ['sendWindows', 'sendWindows: [{ from: "25:00", to: "09:00" }]'],
+    ['sendWindows', 'sendWindows: [{ from: "09:00", to: "09:00" }]'],
+    ['sendWindows', 'sendWindows: [{ days: [], from: "09:00", to: "10:00" }]'],
+  ] as const)
+    assert.throws(() => load(t, `${small}\n${wrong}\n`), new RegExp(key), wrong);
+});
+
+test('a category of replies has what is written for it, and the rest of retry', (t) => {
+  const { retry } = load(
+    t,
+    `${small}\nretry: { first: 2s, factor: 3, max: 1m, greylisted: { first: 90s }, network: { giveUpAfter: 1h } }\n`,
+  );
+  const usual = { firstDelayMs: 2000, factor: 3, maxDelayMs: 60_000, giveUpAfterMs: 172_800_000 };
+  assert.deepEqual(retry.byCategory, {
+    greylisted: { ...usual, firstDelayMs: 90_000, maxDelayMs: 90_000 },
+    'mailbox-full': { ...usual, firstDelayMs: 60_000 },
+    'rate-limited': usual,
+    network: { ...usual, giveUpAfterMs: 3_600_000 },
+  });
+  assert.throws(
+    () => load(t, `${small}\nretry: { network: { first: 2h, max: 1h } }\n`),
+    /retry\.network\.max/,
+  );
 });
 
 test('inline templates know the line of the campaign at which they begin', (t) => {

@@ -42,6 +42,7 @@ async function open(
       relayName: 'primary',
       task: () => ({ relay: 0, limits: [], planKey: '1', plan: new SharedArrayBuffer(0) }),
       retry: { firstDelayMs: 20, factor: 2, maxDelayMs: 100, giveUpAfterMs: 60_000, jitter: 0 },
+      time: { windows: [], zone: 'UTC' },
       inDoubt: 'resend',
       clock: { now: () => Date.now(), monotonic: () => performance.now() },
       random: () => 0.5,

@@ -11,7 +11,7 @@ const rules: SettleRules = {
   inDoubt: 'resend',
   relay: 'primary',
   unsentDueAt: 7000,
-  unsentExpired: false,
+  mayExpireUnsent: true,
 };
 
 function batchOf(rows: readonly number[], attempt = 1) {
@@ -32,7 +32,7 @@ function batchOf(rows: readonly number[], attempt = 1) {
   };
 }
 
-function outcomeOf(row: number, kind: OutcomeKind): Outcome {
+function outcomeOf(row: number, kind: OutcomeKind, changed: Partial<Outcome['verdict']> = {}): Outcome {
   return {
     row,
     kind,
@@ -48,6 +48,7 @@ function outcomeOf(row: number, kind: OutcomeKind): Outcome {
       category: 'mailbox-full',
       retryable: true,
       text: `reply for ${row}`,
+      ...changed,
     },
   };
 }
@@ -73,7 +74,7 @@ test('accepted, rejected and invalid rows are delivered; the others go on in new
     ]),
     [
       [1, 7000, 1000, 'x', [5]],
-      [2, 6000, 1000, 'x', [3, 4]],
+      [2, 6000, 5000, 'x', [3, 4]],
     ],
   );
   assert.deepEqual(
@@ -111,18 +112,76 @@ test('hold keeps a row in doubt as it is', () => {
   assert.equal(deliveries[0]?.fate, 'inDoubt');
 });
 
-test('unsent rows expire only when they have waited for too long, and no attempt is charged', () => {
-  const { deliveries } = planSettlement(
-    batchOf([1], 2),
-    [outcomeOf(1, 'unsent')],
-    { ...rules, unsentExpired: true },
-    5000,
+function settleUnsent(attempt: number, changed: Partial<SettleRules>, now: number) {
+  const outcomes = [outcomeOf(1, 'unsent')];
+  return planSettlement(batchOf([1], attempt), outcomes, { ...rules, ...changed }, now, () => 0.5);
+}
+
+test('whoever was tried and is unsent now expires when giveUpAfter is over, and no attempt is charged', () => {
+  assert.deepEqual(settleUnsent(2, {}, 101_000).deliveries, []);
+  assert.deepEqual(
+    settleUnsent(2, {}, 101_001).deliveries.map(({ fate, attempts }) => [fate, attempts]),
+    [['expired', 1]],
+  );
+  assert.deepEqual(settleUnsent(2, { mayExpireUnsent: false }, 101_001).deliveries, []);
+});
+
+test('whoever was never tried does not expire, however long the relay is down, but at the deadline', () => {
+  const week = 7 * 86_400_000;
+  const waiting = settleUnsent(1, { deadlineAt: week + 1 }, week);
+  assert.deepEqual(
+    waiting.successors.map(({ attempt, bornAt }) => [attempt, bornAt]),
+    [[1, 1000]],
+  );
+  assert.deepEqual(
+    settleUnsent(1, { deadlineAt: week }, week).deliveries.map(({ fate, attempts }) => [fate, attempts]),
+    [['expired', 0]],
+  );
+});
+
+test('the last row of a long campaign has as many attempts as the first: giveUpAfter counts from the first attempt', () => {
+  // Stored at 1000, tried for the first time long after giveUpAfter.
+  const firstAttemptAt = 10_000_000;
+  const deferred = [outcomeOf(1, 'deferred')];
+  const { successors } = planSettlement(batchOf([1]), deferred, rules, firstAttemptAt, () => 0.5);
+  const { bornAt, dueAt } = successors[0] ?? assert.fail('nobody is tried again');
+  assert.deepEqual([bornAt, dueAt], [firstAttemptAt, firstAttemptAt + 1000]);
+  const second = { ...batchOf([1], 2), bornAt };
+  const late = planSettlement(second, deferred, rules, firstAttemptAt + 99_000, () => 0.5);
+  assert.equal(late.deliveries[0]?.fate, 'expired');
+});
+
+test('rows of one batch that are due at different times go on in batches of their own, and not one each', () => {
+  const replies: [Partial<Outcome['verdict']>, number][] = [
+    [{ category: 'greylisted', text: '450 4.2.0 greylisted' }, 1],
+    [{ category: 'mailbox-full' }, 2],
+    [{ category: 'greylisted', text: '450 4.2.0 greylisted for 300 seconds' }, 3],
+    [{ category: 'greylisted', text: '450 4.2.0 greylisted for 299 seconds' }, 4],
+    [{ category: 'greylisted', text: '450 4.2.0 greylisted' }, 5],
+  ];
+  const outcomes = replies.map(([changed, row]) => outcomeOf(row, 'deferred', changed));
+  const retry = {
+    ...rules.retry,
+    maxDelayMs: 14_400_000,
+    giveUpAfterMs: 172_800_000,
+    byCategory: { greylisted: { firstDelayMs: 60_000 }, 'mailbox-full': { firstDelayMs: 14_400_000 } },
+  };
+  const { successors, deferrals } = planSettlement(
+    batchOf([1, 2, 3, 4, 5]),
+    outcomes,
+    { ...rules, retry },
+    0,
     () => 0.5,
   );
   assert.deepEqual(
-    deliveries.map(({ fate, attempts }) => [fate, attempts]),
-    [['expired', 1]],
+    successors.map(({ dueAt, payload }) => [dueAt, unpackRecipients(payload).map(({ row }) => row)]),
+    [
+      [60_000, [1, 5]],
+      [14_400_000, [2]],
+      [300_000, [3, 4]],
+    ],
   );
+  assert.equal(deferrals.length, 5);
 });
 
 test('whatever the outcomes are, each recipient is delivered or in one successor, never both', () => {

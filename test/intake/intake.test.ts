@@ -3,13 +3,8 @@ import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
-import {
-  takeIn,
-  type IntakePart,
-  type IntakeResult,
-  type ListOptions,
-  type NewBatch,
-} from '../../src/intake/intake.ts';
+import type { NewBatch } from '../../src/intake/batch_cutter.ts';
+import { takeIn, type IntakePart, type IntakeResult, type ListOptions } from '../../src/intake/intake.ts';
 import { unpackRecipients } from '../../src/mail/batch.ts';
 import type { RefusedRow } from '../../src/mail/recipient.ts';
 import { cutAt } from './read_rows.ts';
@@ -199,6 +194,25 @@ test('a batch of wide rows ends early', async () => {
   );
 });
 
+function laneOfSlow(domain: string): string {
+  return domain === 'slow.example' ? 'slow' : 'other';
+}
+
+test('with lanes, a batch holds recipients of one lane, and rows of others may lie between', async () => {
+  const list = 'email\na@slow.example\nb@x.example\nbad\nc@slow.example\nd@y.example\ne@z.example\n';
+  const { parts } = await take(list, { batchRows: 2, laneOf: laneOfSlow });
+  assert.deepEqual(
+    parts
+      .flatMap(({ batches }) => batches)
+      .map(({ lane, payload }) => [lane, unpackRecipients(payload).map(({ row }) => row)]),
+    [
+      ['slow', [1, 4]],
+      ['other', [2, 5]],
+      ['other', [6]],
+    ],
+  );
+});
+
 test('an abort ends it with its reason, and what the sink throws comes out', async () => {
   const chunks = Array.from({ length: 10 }, () => Buffer.from('email\n'.repeat(10)));
   const controller = new AbortController();
@@ -231,11 +245,13 @@ test('the batches and the refused rows of a list are the same however its bytes 
       fc.array(fc.nat(), { maxLength: 10 }),
       fc.constantFrom('\n', '\r\n', '\r'),
       fc.boolean(),
-      async (lines, cuts, end, isSpoilt) => {
+      fc.boolean(),
+      async (lines, cuts, end, isSpoilt, hasLanes) => {
         const bytes = Buffer.from(['email,note', 'first@example.com,1', ...lines].join(end));
         if (isSpoilt) bytes[bytes.length >> 1] = 0xe2;
-        const whole = await take([bytes]);
-        assert.deepEqual(contractOf(await take(cutAt(bytes, cuts))), contractOf(whole));
+        const options = hasLanes ? { laneOf: (domain: string) => domain } : {};
+        const whole = await take([bytes], options);
+        assert.deepEqual(contractOf(await take(cutAt(bytes, cuts), options)), contractOf(whole));
         const { rows, recipients, invalid, duplicate } = whole.result;
         assert.equal(rows, recipients + invalid + duplicate);
         assert.equal(

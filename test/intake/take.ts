@@ -1,12 +1,7 @@
 // Takes a list in for tests, out of memory, and keeps all that intake stored of it.
 import { EarlierLists } from '../../src/intake/earlier.ts';
-import {
-  takeIn,
-  type IntakePart,
-  type IntakeResult,
-  type ListOptions,
-  type NewBatch,
-} from '../../src/intake/intake.ts';
+import type { NewBatch } from '../../src/intake/batch_cutter.ts';
+import { takeIn, type IntakePart, type IntakeResult, type ListOptions } from '../../src/intake/intake.ts';
 import { unpackRecipients } from '../../src/mail/batch.ts';
 import type { Recipient, RefusedRow } from '../../src/mail/recipient.ts';
 
