@@ -107,6 +107,9 @@ export class LedgerFile {
       // One transaction: a process that dies in the middle leaves the file in the format that it had.
       for (const sql of version === 0 ? [createTables] : migrationsFrom(version)) this.#database.exec(sql);
     });
+    // What an earlier process wrote and could not sync may be in the system's cache alone, which then calls it synced.
+    // Copied into the database and synced there it is on the disk, before anybody is told that it is so.
+    if (durability === 'power') this.#database.exec('PRAGMA wal_checkpoint(TRUNCATE)');
   }
 
   /** The format; 0 for a file without anything in it. Throws for what is not a ledger of a format that we know. */

@@ -22,18 +22,22 @@ for (const { name, calls, at } of [
     async (context) => {
       const mailing = await openMailing(context, { rows: 900, config });
       const trace = join(mailing.folder.path, 'trace');
+      let failed = 0;
       for (const count of at) {
         const fault = { calls, when: `${count}+`, what: 'error=EIO' };
         const ended = await mailing.run({ under: strace(fault, trace) });
+        // A commit whose sync failed may be there all the same: when it was the last one, there is nothing left to sync.
+        if (countInjected(trace) === 0) break;
+        failed += 1;
         assert.equal(ended.code, 74, ended.stderr);
-        assert.ok(countInjected(trace) > 0);
         assert.match(ended.stderr, /posthaste: .*(could not|cannot).*\n {2}Check /s);
         assert.doesNotMatch(ended.stdout, /"type":"summary"/);
         await assertKnown(mailing);
       }
+      assert.ok(failed >= 2, `${failed} runs met a sync that failed`);
       mailing.assertTruthful(await mailing.run());
       context.diagnostic(
-        `${mailing.reported.size} named in doubt, ${mailing.sentTwice().length} sent twice, 0 lost`,
+        `${failed} runs failed, ${mailing.reported.size} named in doubt, ${mailing.sentTwice().length} sent twice, 0 lost`,
       );
     },
   );
