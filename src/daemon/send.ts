@@ -1,6 +1,6 @@
 // Sending one campaign in the foreground: where list, ledger, threads and events meet.
 import { systemClock } from '../base/clock.ts';
-import { ExitCode, PosthasteError } from '../base/error.ts';
+import { ExitCode, messageOf, PosthasteError } from '../base/error.ts';
 import type { Rate } from '../base/quantity.ts';
 import { checkTemplates, compileCampaign } from '../compose/compose.ts';
 import { prepareCampaign } from '../compose/prepare.ts';
@@ -105,6 +105,10 @@ export class Sending {
       log.error({ err: error, event: event.kind }, 'a listener failed'),
     );
     this.subscribe((event) => logEvent(log, event));
+    // It had no batch: nothing is in doubt, and another takes its place.
+    threads.pool.followIdleDeaths((error) =>
+      this.#events.publish({ kind: 'threadDied', campaign: record.name, reason: messageOf(error) }),
+    );
   }
 
   /** Follows the events of this run; all of them are durable when they come. */
