@@ -410,7 +410,11 @@ export async function openSending(
   how: 'begin' | 'find' = 'begin',
 ): Promise<Sending> {
   const request = { ...written, campaign: await prepareCampaign(written.campaign) };
-  const ledger = await openLedger({ directory: request.stateDir, durability: request.durability });
+  const ledger = await openLedger({
+    directory: request.stateDir,
+    durability: request.durability,
+    mustExist: how === 'find',
+  });
   try {
     const { name } = request.campaign;
     if (how === 'find' && (await ledger.findCampaign(name)) === undefined)

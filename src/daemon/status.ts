@@ -63,7 +63,7 @@ export async function readStatus(
   name: string | undefined,
   now: number,
 ): Promise<CampaignStatus[]> {
-  const ledger = await openLedger({ directory: stateDir });
+  const ledger = await openLedger({ directory: stateDir, mustExist: true });
   try {
     const records = await ledger.listCampaigns();
     const wanted = records.filter((record) => name === undefined || record.name === name);
