@@ -144,6 +144,10 @@ export class Sending {
     this.#stopped = true;
     this.#abortIntake.abort();
     this.#dispatcher?.stop();
+    this.#stopThreads(how);
+  }
+
+  #stopThreads(how: 'drain' | 'now'): void {
     this.#threads.pool.stop(how);
     this.#drainTimer ??= setTimeout(() => this.#threads.pool.stop('now'), this.#request.drainTimeoutMs);
     this.#drainTimer.unref();
@@ -218,8 +222,8 @@ export class Sending {
   }
 
   async close(): Promise<void> {
-    clearTimeout(this.#drainTimer);
     await this.#closePool();
+    clearTimeout(this.#drainTimer);
     await this.#metrics?.close();
     await this.#list?.close();
     await this.#ledger.close();
@@ -289,7 +293,7 @@ export class Sending {
       return await dispatcher.run();
     } catch (error) {
       this.#abortIntake.abort();
-      this.#threads.pool.stop('drain');
+      this.#stopThreads('drain');
       throw error;
     }
   }
@@ -321,7 +325,7 @@ export class Sending {
       // Being told to stop is no error of the list.
       const told = this.#abortIntake.signal.aborted && error === this.#abortIntake.signal.reason;
       dispatcher.stop();
-      this.#threads.pool.stop('drain');
+      this.#stopThreads('drain');
       if (!told) throw error;
     }
   }
