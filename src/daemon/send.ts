@@ -60,7 +60,7 @@ export interface SendReport {
   readonly campaign: string;
   /** already: it was finished before, nothing was sent. stopped: the same command goes on. */
   readonly end: 'finished' | 'already' | 'stopped';
-  /** Rows read so far; all of the list's unless stopped. */
+  /** Rows stored so far; all of the list's unless stopped. */
   readonly rows: number;
   /** The list at hand, where it is not the campaign's first: its rows, and how many of them were known. */
   readonly laterList: { readonly rows: number; readonly known: number } | undefined;
@@ -392,7 +392,8 @@ export class Sending {
     return {
       campaign: record.name,
       end,
-      rows: record.rows,
+      // Rows that were read for a batch that was not filled are read again: they are in no place yet.
+      rows: record.intake === 'complete' ? record.rows : sumTally(record.tally) + recipients,
       laterList: this.#list?.later,
       tally: record.tally,
       pending: recipients,

@@ -4,6 +4,7 @@ import { execFileSync } from 'node:child_process';
 import { open, type FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Sandbox } from '../../src/sandbox/sandbox.ts';
 import { openRelay, sendArgs, takenBy } from './lists.ts';
 import { campaignYaml, Folder, makeList, summaryIn, type Running } from './posthaste.ts';
@@ -76,4 +77,22 @@ test('a named pipe that nobody has opened for writing is left at SIGTERM', async
   running.child.kill('SIGTERM');
   const stopped = await running.ended;
   assert.equal(stopped.code, 75, stopped.stderr);
+});
+
+test('stopped while a batch fills, summary, status, audit and results count the same rows', async (context) => {
+  const { relay, folder, writer } = await openPiped(context);
+  const running = folder.start([...sendArgs(relay, 'pipe'), '--results', 'out.csv']);
+  // The 2,000th row is within a batch, because of the one that is in none.
+  await writer.writeFile(makeList(2100).replace('reader5@', 'reader5 at '));
+  await running.said(/campaign started/);
+  while (takenBy(relay).length < 1749) await delay(5);
+  running.child.kill('SIGTERM');
+  const stopped = summaryIn(await running.ended);
+  assert.deepEqual([stopped.rows, stopped.accepted + stopped.deferred, stopped.invalid], [1751, 1750, 1]);
+  assert.equal(folder.read('out.csv').trimEnd().split('\r\n').length - 1, 1751);
+  for (const command of ['audit', 'status']) {
+    const { stdout } = await folder.run([command, 'spring', '--state', 'state', '--json']);
+    const answer = JSON.parse(stdout);
+    assert.equal((answer.campaigns?.[0] ?? answer).rows, 1751, stdout);
+  }
 });
