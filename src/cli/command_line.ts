@@ -2,6 +2,7 @@
 import { Command, CommanderError } from 'commander';
 import { ExitCode } from '../base/error.ts';
 import { printError } from './print.ts';
+import { watchStdout } from './stdout.ts';
 import { version } from './version.ts';
 
 /** Adds a command to the program. */
@@ -25,12 +26,14 @@ export async function runCommandLine(args: readonly string[]): Promise<number> {
   process.title = `posthaste ${args.find((arg) => !arg.startsWith('-')) ?? ''}`.trimEnd();
   let exitCode: number = ExitCode.ok;
   const program = createProgram();
+  const checkStdout = watchStdout();
   try {
     for (const add of await loadCommands(args[0]))
       add(program, (code) => {
         exitCode = code;
       });
     await program.parseAsync([...args], { from: 'user' });
+    await checkStdout();
     return exitCode;
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? ExitCode.ok : ExitCode.usage;

@@ -10,7 +10,16 @@ export interface NamedCampaign {
 
 /** Takes what is a file for one, and all else for a name. A file's campaign may have been sent under another name. */
 export function findCampaign(named: string, as?: string): NamedCampaign {
-  if (statSync(named, { throwIfNoEntry: false })?.isFile() !== true) return { name: named, file: undefined };
+  if (!isFile(named)) return { name: named, file: undefined };
   const file = loadCampaign(named, process.env, as);
   return { name: file.campaign.name, file };
+}
+
+/** What no path can be (too long, a loop of links) is a name still. */
+function isFile(path: string): boolean {
+  try {
+    return statSync(path, { throwIfNoEntry: false })?.isFile() === true;
+  } catch {
+    return false;
+  }
 }

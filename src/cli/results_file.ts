@@ -1,8 +1,5 @@
 // The results file: the list given back, with what happened to each row.
-import { createWriteStream } from 'node:fs';
-import { rename } from 'node:fs/promises';
-import { finished } from 'node:stream/promises';
-import { once } from 'node:events';
+import { open, rename, rm, stat } from 'node:fs/promises';
 import { ExitCode, messageOf, PosthasteError } from '../base/error.ts';
 import type { ResultRow } from '../ledger/ledger.ts';
 import { fates } from '../mail/outcome.ts';
@@ -47,7 +44,6 @@ const ourColumns = [
  * standard output.
  */
 export async function writeResults(path: string, source: ResultsSource): Promise<void> {
-  const partial = path === '-' ? undefined : `${path}.partial`;
   const ndjson = /\.(ndjson|jsonl)$/i.test(path);
   // A list's own column with one of our names is not overwritten.
   const { variantOf, fromDomain } = source;
@@ -58,29 +54,32 @@ export async function writeResults(path: string, source: ResultsSource): Promise
   const ours = ourColumns.filter((name) => !unknown.has(name));
   const columns = source.columns.map((name) => (ours.some((one) => one === name) ? `list_${name}` : name));
   try {
-    const stream = partial === undefined ? process.stdout : createWriteStream(partial, { mode: 0o600 });
-    const prefix = messageIdPrefix(source.campaign);
-    let text = ndjson ? '' : `${[...columns, ...ours].map(quote).join(',')}\r\n`;
-    for await (const page of source.pages) {
-      for (const row of page) {
-        if (source.only?.has(stateOf(row)) === false) continue;
-        const values = resultValues(
-          row,
-          fromDomain === undefined ? undefined : messageIdOf(prefix, row.row, fromDomain),
-          variantOf?.(row.row),
-        );
-        text += ndjson
-          ? ndjsonLine(columns, row.cells, values)
-          : csvLine(columns.length, row.cells, values, ours);
+    const target = await openTarget(path);
+    try {
+      const prefix = messageIdPrefix(source.campaign);
+      let text = ndjson ? '' : `${[...columns, ...ours].map(quote).join(',')}\r\n`;
+      for await (const page of source.pages) {
+        for (const row of page) {
+          if (source.only?.has(stateOf(row)) === false) continue;
+          const values = resultValues(
+            row,
+            fromDomain === undefined ? undefined : messageIdOf(prefix, row.row, fromDomain),
+            variantOf?.(row.row),
+          );
+          text += ndjson
+            ? ndjsonLine(columns, row.cells, values)
+            : csvLine(columns.length, row.cells, values, ours);
+        }
+        if (text.length < writeChars) continue;
+        await target.write(text);
+        text = '';
       }
-      if (text.length < writeChars) continue;
-      await write(stream, text);
-      text = '';
+      await target.write(text);
+    } catch (error) {
+      await target.abandon();
+      throw error;
     }
-    if (partial === undefined) return await write(stream, text);
-    stream.end(text);
-    await finished(stream);
-    await rename(partial, path);
+    await target.finish();
   } catch (error) {
     if (error instanceof PosthasteError) throw error;
     throw new PosthasteError({
@@ -164,6 +163,41 @@ function quote(field: string): string {
   return /[",\r\n]/.test(field) ? `"${field.replaceAll('"', '""')}"` : field;
 }
 
-async function write(stream: NodeJS.WritableStream, text: string): Promise<void> {
-  if (!stream.write(text)) await once(stream, 'drain');
+interface Target {
+  write(text: string): Promise<void>;
+  /** Everything is written. */
+  finish(): Promise<void>;
+  /** What is written is of no use. */
+  abandon(): Promise<void>;
+}
+
+async function openTarget(path: string): Promise<Target> {
+  if (path === '-') return { write: writeToStdout, finish: nothing, abandon: nothing };
+  const found = await stat(path).catch(() => undefined);
+  // A device or a pipe takes the text itself: a rename would put a file in the place of /dev/null.
+  const isFile = found === undefined || found.isFile();
+  const partial = isFile ? `${path}.partial` : path;
+  const file = await open(partial, 'w', 0o600);
+  return {
+    write: (text) => file.writeFile(text),
+    finish: async () => {
+      await file.close();
+      if (isFile) await rename(partial, path);
+    },
+    abandon: async () => {
+      await file.close();
+      if (isFile) await rm(partial, { force: true });
+    },
+  };
+}
+
+const nothing = (): Promise<void> => Promise.resolve();
+
+function writeToStdout(text: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    process.stdout.write(text, (error) => {
+      if (error instanceof Error) reject(error);
+      else resolve();
+    });
+  });
 }

@@ -17,7 +17,7 @@ export interface AuditReport extends CampaignAudit {
 
 /** Opens the ledger of `stateDir` for as long as it takes. Throws ERR_CAMPAIGN_UNKNOWN (66), and what `openLedger` throws. */
 export async function auditCampaign(stateDir: string, name: string): Promise<AuditReport> {
-  const ledger = await openLedger({ directory: stateDir });
+  const ledger = await openLedger({ directory: stateDir, mustExist: true });
   try {
     const record = await ledger.findCampaign(name);
     if (record === undefined) throw await unknownCampaign(ledger, stateDir, name);

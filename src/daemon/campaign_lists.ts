@@ -51,7 +51,7 @@ export async function chooseList(
     return nothingToTake(undefined);
   }
   if (record.lists.length === 0) {
-    const toTake = { open: () => openSource(path), options, later: undefined };
+    const toTake = { open: () => openSource(path, undefined, given.signal), options, later: undefined };
     return { toTake, later: undefined, isAdded: false, close };
   }
   const kept = await keepList(path, given.stateDir, given.signal);

@@ -45,7 +45,7 @@ export async function compactState(
   stateDir: string,
   options: CompactOptions & { readonly dryRun: boolean },
 ): Promise<CompactReport> {
-  const ledger = await openLedger({ directory: stateDir });
+  const ledger = await openLedger({ directory: stateDir, mustExist: true });
   try {
     const before = await ledger.readSpace();
     if (options.dryRun)

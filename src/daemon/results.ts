@@ -13,7 +13,7 @@ export interface OpenResults {
 
 /** Throws ERR_CAMPAIGN_UNKNOWN and ERR_ROWS_GONE (66), and what `openLedger` throws. */
 export async function openResults(stateDir: string, name: string): Promise<OpenResults> {
-  const ledger = await openLedger({ directory: stateDir });
+  const ledger = await openLedger({ directory: stateDir, mustExist: true });
   try {
     const record = await ledger.findCampaign(name);
     if (record === undefined) throw await unknownCampaign(ledger, stateDir, name);

@@ -25,7 +25,7 @@ export async function countRetry(
   planDigest: string,
   choice: RetryChoice,
 ): Promise<EndCount[]> {
-  const ledger = await openLedger({ directory: stateDir });
+  const ledger = await openLedger({ directory: stateDir, mustExist: true });
   try {
     const record = await ledger.findCampaign(name);
     if (record === undefined) throw await unknownCampaign(ledger, stateDir, name);

@@ -1,6 +1,6 @@
 // Sending one campaign in the foreground: where list, ledger, threads and events meet.
 import { systemClock } from '../base/clock.ts';
-import { ExitCode, PosthasteError } from '../base/error.ts';
+import { ExitCode, messageOf, PosthasteError } from '../base/error.ts';
 import type { Rate } from '../base/quantity.ts';
 import { checkTemplates, compileCampaign } from '../compose/compose.ts';
 import { prepareCampaign } from '../compose/prepare.ts';
@@ -62,7 +62,7 @@ export interface SendReport {
   readonly campaign: string;
   /** already: it was finished before, nothing was sent. stopped: the same command goes on. */
   readonly end: 'finished' | 'already' | 'stopped';
-  /** Rows read so far; all of the list's unless stopped. */
+  /** Rows stored so far; all of the list's unless stopped. */
   readonly rows: number;
   /** The list at hand, where it is not the campaign's first: its rows, and how many of them were known. */
   readonly laterList: { readonly rows: number; readonly known: number } | undefined;
@@ -107,6 +107,10 @@ export class Sending {
       log.error({ err: error, event: event.kind }, 'a listener failed'),
     );
     this.subscribe((event) => logEvent(log, event));
+    // It had no batch: nothing is in doubt, and another takes its place.
+    threads.pool.followIdleDeaths((error) =>
+      this.#events.publish({ kind: 'threadDied', campaign: record.name, reason: messageOf(error) }),
+    );
   }
 
   /** Follows the events of this run; all of them are durable when they come. */
@@ -142,6 +146,10 @@ export class Sending {
     this.#stopped = true;
     this.#abortIntake.abort();
     this.#dispatcher?.stop();
+    this.#stopThreads(how);
+  }
+
+  #stopThreads(how: 'drain' | 'now'): void {
     this.#threads.pool.stop(how);
     this.#drainTimer ??= setTimeout(() => this.#threads.pool.stop('now'), this.#request.drainTimeoutMs);
     this.#drainTimer.unref();
@@ -216,8 +224,8 @@ export class Sending {
   }
 
   async close(): Promise<void> {
-    clearTimeout(this.#drainTimer);
     await this.#closePool();
+    clearTimeout(this.#drainTimer);
     await this.#metrics?.close();
     await this.#list?.close();
     await this.#ledger.close();
@@ -287,7 +295,7 @@ export class Sending {
       return await dispatcher.run();
     } catch (error) {
       this.#abortIntake.abort();
-      this.#threads.pool.stop('drain');
+      this.#stopThreads('drain');
       throw error;
     }
   }
@@ -320,7 +328,7 @@ export class Sending {
       // Being told to stop is no error of the list.
       const told = this.#abortIntake.signal.aborted && error === this.#abortIntake.signal.reason;
       dispatcher.stop();
-      this.#threads.pool.stop('drain');
+      this.#stopThreads('drain');
       if (!told) throw error;
     }
   }
@@ -387,7 +395,8 @@ export class Sending {
     return {
       campaign: record.name,
       end,
-      rows: record.rows,
+      // Rows that were read for a batch that was not filled are read again: they are in no place yet.
+      rows: record.intake === 'complete' ? record.rows : sumTally(record.tally) + recipients,
       laterList: this.#list?.later,
       tally: record.tally,
       pending: recipients,
@@ -409,7 +418,11 @@ export async function openSending(
   how: 'begin' | 'find' = 'begin',
 ): Promise<Sending> {
   const request = { ...written, campaign: await prepareCampaign(written.campaign) };
-  const ledger = await openLedger({ directory: request.stateDir, durability: request.durability });
+  const ledger = await openLedger({
+    directory: request.stateDir,
+    durability: request.durability,
+    mustExist: how === 'find',
+  });
   try {
     const { name } = request.campaign;
     if (how === 'find' && (await ledger.findCampaign(name)) === undefined)

@@ -1,7 +1,7 @@
 // Status: where each campaign of a state directory stands, from sums that are kept and never counted.
 import type { CampaignRecord, PendingSummary } from '../ledger/ledger.ts';
 import { openLedger } from '../ledger/open_ledger.ts';
-import type { Tally } from '../mail/outcome.ts';
+import { sumTally, type Tally } from '../mail/outcome.ts';
 import { unknownCampaign } from './audit.ts';
 
 /** One campaign. Instants in ms since the epoch. */
@@ -14,7 +14,7 @@ export interface CampaignStatus {
   readonly state: 'takingIn' | 'sending' | 'waiting' | 'finished';
   /** Whether a process is at it; else `posthaste send` goes on. */
   readonly running: boolean;
-  /** Rows read so far. */
+  /** Rows stored so far: those with a fate, and the pending ones. */
   readonly rows: number;
   readonly tally: Tally;
   readonly pending: number;
@@ -33,7 +33,9 @@ export function statusOf(
   now: number,
   running: boolean,
 ): CampaignStatus {
-  const { name, rows, tally, createdAt, finishedAt, compactedAt } = record;
+  const { name, tally, createdAt, finishedAt, compactedAt } = record;
+  // While a list is read, some of its rows may wait for their batch to fill; after a kill they are read again.
+  const rows = record.intake === 'complete' ? record.rows : sumTally(tally) + pending.recipients;
   return {
     name,
     state: stateOf(record, pending, now),
@@ -63,7 +65,7 @@ export async function readStatus(
   name: string | undefined,
   now: number,
 ): Promise<CampaignStatus[]> {
-  const ledger = await openLedger({ directory: stateDir });
+  const ledger = await openLedger({ directory: stateDir, mustExist: true });
   try {
     const records = await ledger.listCampaigns();
     const wanted = records.filter((record) => name === undefined || record.name === name);

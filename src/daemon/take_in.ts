@@ -18,13 +18,15 @@ export interface TakeInHooks {
 /**
  * A sink that stores what the ledger does not have yet. Intake gives the same batches and refused rows for the same
  * bytes, so an interrupted list is read again from the start, and the first `batchesTaken` batches and `refusedTaken`
- * refused rows are compared instead of stored; of a later list, those behind what the campaign had `before` it.
+ * refused rows are compared instead of stored; of a `later` list, those behind what the campaign had before it.
  */
 export class LedgerSink implements IntakeSink {
   readonly #ledger: Ledger;
   readonly #campaign: CampaignRecord;
   readonly #clock: Clock;
   readonly #hooks: TakeInHooks;
+  /** Where a later list ends, which is known before any of it is stored. */
+  readonly #lastRow: number;
   #batches: number;
   #refused: number;
 
@@ -33,10 +35,11 @@ export class LedgerSink implements IntakeSink {
     campaign: CampaignRecord,
     clock: Clock,
     hooks: TakeInHooks,
-    before?: Pick<ListRecord, 'batchesBefore' | 'refusedBefore'>,
+    later?: ListRecord,
   ) {
-    this.#batches = before?.batchesBefore ?? 0;
-    this.#refused = before?.refusedBefore ?? 0;
+    this.#batches = later?.batchesBefore ?? 0;
+    this.#refused = later?.refusedBefore ?? 0;
+    this.#lastRow = later === undefined ? Infinity : later.rowsBefore + later.rows - later.known;
     this.#ledger = ledger;
     this.#campaign = campaign;
     this.#clock = clock;
@@ -52,6 +55,8 @@ export class LedgerSink implements IntakeSink {
   }
 
   async store(part: IntakePart): Promise<void> {
+    // Stored, such rows would be of no list: neither this one nor the one with them could ever be completed.
+    if (part.rows > this.#lastRow) throw changedList(this.#campaign.name, 'it has grown while it was read');
     const batches: NewBatch[] = [];
     for (const batch of part.batches) {
       this.#hooks.batch(batch.payload, part.columns);

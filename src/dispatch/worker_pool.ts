@@ -35,6 +35,8 @@ export interface WorkerPool {
   readonly capacity: number;
   /** Rejects only when a thread died or on a bug of ours. */
   run(task: BatchTask): Promise<BatchReport>;
+  /** Hears of threads that die with no batch in hand, those from before among them. Others take their place. */
+  followIdleDeaths(listener: (error: unknown) => void): void;
   /** drain: nothing new, finish what is in flight. now: at once. */
   stop(how: 'drain' | 'now'): void;
   gauges(relay: number): RelayGauges;
@@ -62,26 +64,49 @@ export function openWorkerPool(
     workerData,
   });
   let hasRun = false;
+  // A thread that died inside the limiter would keep everybody else out of it.
+  const releaseDead = (): void =>
+    limiter.releaseDead((id) => id === threadId || piscina.threads.some((thread) => thread.threadId === id));
+  const idleDeaths: unknown[] = [];
+  let noteIdleDeath = (error: unknown): void => void idleDeaths.push(error);
+  // Without a listener Node ends the whole process. Piscina starts no thread in place of one that died while it was loading:
+  // once there is none left, nobody would ever take what waits.
+  const bereft = new Set<(error: unknown) => void>();
+  piscina.on('error', (error: unknown) => {
+    releaseDead();
+    noteIdleDeath(error);
+    if (piscina.threads.length === 0) for (const reject of bereft) reject(error);
+  });
+  const runOnThread = (task: BatchTask): Promise<PackedReport> =>
+    new Promise((resolve, reject) => {
+      if (piscina.threads.length === 0) return reject(idleDeaths.at(-1));
+      bereft.add(reject);
+      piscina
+        .run(task, { name: 'runBatch' })
+        .finally(() => bereft.delete(reject))
+        .then(resolve, reject);
+    });
   return {
     threads,
     capacity: threads * batchesPerThread,
     run: async (task) => {
       hasRun = true;
       try {
-        const report: PackedReport = await piscina.run(task, { name: 'runBatch' });
+        const report = await runOnThread(task);
         return { ...report, outcomes: unpackOutcomes(report.outcomes) };
       } catch (error) {
-        // A thread that died inside the limiter would keep everybody else out of it.
-        limiter.releaseDead(
-          (id) => id === threadId || piscina.threads.some((thread) => thread.threadId === id),
-        );
+        releaseDead();
         throw error;
       }
+    },
+    followIdleDeaths: (listener) => {
+      noteIdleDeath = listener;
+      for (const error of idleDeaths) listener(error);
     },
     stop: (how) => void Atomics.store(new Int32Array(control), controlSlot.stop, how === 'drain' ? 1 : 2),
     gauges: (relay) => sumGauges(new Float64Array(gauges), threads, relays.length, relay),
     // Without a task there is no session; a thread may not even be ready yet.
-    close: () => (hasRun ? closeThreads(piscina, threads) : piscina.destroy()),
+    close: () => (hasRun && piscina.threads.length > 0 ? closeThreads(piscina, threads) : piscina.destroy()),
   };
 }
 

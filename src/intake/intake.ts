@@ -9,6 +9,7 @@ import { cutOffList, tooFewRows } from './cut_off.ts';
 import { AddressIndex } from './dedupe.ts';
 import type { EarlierLists } from './earlier.ts';
 import { NdjsonReader } from './ndjson.ts';
+import { readUntil, type Bytes } from './read_until.ts';
 import { maxRowChars, type RawRow, type RowReader } from './row.ts';
 import { SameColumnsReader } from './same_columns.ts';
 import { chunkBytes, type ListSource } from './source.ts';
@@ -84,15 +85,14 @@ const turnRows = 1000;
  * @throws PosthasteError ERR_LIST_… when the list as a whole cannot be used, what `sink` throws, and `signal`'s reason.
  */
 export async function takeIn(
-  source: Pick<ListSource, 'name' | typeof Symbol.asyncIterator> & Partial<Pick<ListSource, 'isPipe'>>,
+  source: Pick<ListSource, 'name'> & Bytes & Partial<Pick<ListSource, 'isPipe'>>,
   options: ListOptions,
   sink: IntakeSink,
   signal?: AbortSignal,
 ): Promise<IntakeResult> {
-  signal?.throwIfAborted();
   const intake = new Intake(source.name, options, sink);
   const hash = createHash('sha256');
-  for await (const chunk of source) {
+  for await (const chunk of readUntil(source, signal)) {
     for (let start = 0; start < chunk.length; start += chunkBytes) {
       const piece = chunk.subarray(start, start + chunkBytes);
       hash.update(piece);
@@ -101,8 +101,6 @@ export async function takeIn(
       signal?.throwIfAborted();
     }
   }
-  // Ctrl-C ends a pipe's writer, too: what looks like the end of the list may be that.
-  signal?.throwIfAborted();
   const mayBeCutOff = source.isPipe === true && options.partial !== true;
   return { ...(await intake.finish(mayBeCutOff)), digest: hash.digest('hex') };
 }

@@ -4,6 +4,7 @@ import { open, rm, type FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { ExitCode, messageOf, PosthasteError } from '../base/error.ts';
+import { readUntil } from './read_until.ts';
 import { chunkBytes, digestList, openSource, type ListSource } from './source.ts';
 
 /** A list with its digest known before any of its rows is. */
@@ -26,7 +27,7 @@ export async function keepList(
   signal: AbortSignal,
   stdin?: Readable,
 ): Promise<KeptList> {
-  const source = await openSource(path, stdin);
+  const source = await openSource(path, stdin, signal);
   if (source.isPipe) return copyList(source, directory, signal);
   const digest = await digestList(source, signal);
   return { digest, open: () => openSource(path), close: () => Promise.resolve() };
@@ -36,7 +37,7 @@ async function copyList(source: ListSource, directory: string, signal: AbortSign
   const copy = await guard(directory, () => makeNamelessFile(join(directory, 'list.copy')));
   try {
     const hash = createHash('sha256');
-    for await (const chunk of source) {
+    for await (const chunk of readUntil(source, signal)) {
       signal.throwIfAborted();
       hash.update(chunk);
       await guard(directory, () => copy.writeFile(chunk));

@@ -1,9 +1,10 @@
 // Where the bytes of a list come from: a file, a pipe or standard input, plain or compressed.
 import { createHash } from 'node:crypto';
-import { open } from 'node:fs/promises';
 import { pipeline, type Readable, type Transform } from 'node:stream';
 import { createGunzip, createZstdDecompress } from 'node:zlib';
 import { ExitCode, messageOf, PosthasteError, systemCodeOf } from '../base/error.ts';
+import { openInput, type Input } from './open_input.ts';
+import { readUntil, type Bytes } from './read_until.ts';
 
 /** Chunks are at most this long, so that no one chunk keeps the event loop for long. */
 export const chunkBytes = 65_536;
@@ -20,20 +21,19 @@ export interface ListSource extends AsyncIterable<Uint8Array> {
 
 /**
  * Opens a list; "-" is standard input. What is compressed shows in its first bytes, not in its name (gzip, zstd).
+ * A named pipe waits for its writer, until `signal` is told: then its reason is thrown.
  * @throws PosthasteError ERR_LIST_NOT_FOUND or ERR_LIST_UNREADABLE (exit 66). Reading it may throw ERR_LIST_UNREADABLE
  * (66), ERR_LIST_CORRUPT for bad or truncated compressed data (65) and ERR_LIST_FORMAT for archives (65).
  */
-export async function openSource(path: string, stdin: Readable = process.stdin): Promise<ListSource> {
+export async function openSource(
+  path: string,
+  stdin: Readable = process.stdin,
+  signal?: AbortSignal,
+): Promise<ListSource> {
   if (path === '-') return makeSource('standard input', stdin, true);
-  try {
-    const file = await open(path);
-    const status = await file.stat();
-    const input = () => file.createReadStream({ highWaterMark: chunkBytes });
-    if (!status.isDirectory()) return makeSource(path, input(), !status.isFile());
-    await file.close();
-  } catch (cause) {
-    throw openError(path, cause);
-  }
+  const { kind, stream } = await openPath(path, signal);
+  if (kind !== 'directory') return makeSource(path, stream, kind === 'pipe');
+  stream.destroy();
   throw new PosthasteError({
     code: 'ERR_LIST_UNREADABLE',
     message: `The list ${path} is a directory; a file was expected.`,
@@ -43,10 +43,19 @@ export async function openSource(path: string, stdin: Readable = process.stdin):
   });
 }
 
+async function openPath(path: string, signal: AbortSignal | undefined): Promise<Input> {
+  try {
+    return await openInput(path, chunkBytes, signal);
+  } catch (cause) {
+    signal?.throwIfAborted();
+    throw openError(path, cause);
+  }
+}
+
 /** The SHA-256 of a list's decompressed bytes in hex: the `digest` that taking the list in reports. */
-export async function digestList(source: AsyncIterable<Uint8Array>, signal?: AbortSignal): Promise<string> {
+export async function digestList(source: Bytes, signal?: AbortSignal): Promise<string> {
   const hash = createHash('sha256');
-  for await (const chunk of source) {
+  for await (const chunk of readUntil(source, signal)) {
     signal?.throwIfAborted();
     hash.update(chunk);
   }

@@ -40,8 +40,9 @@ export function auditLedger(tables: AuditTables, campaignId: number): CampaignAu
       found: Math.max(finished.lastRow ?? 0, campaign.rows),
     },
   ];
+  const stored = sumTally(finished.tally) + pending.recipients;
   return {
-    rows: campaign.rows,
+    rows: campaign.intake === 'open' ? Math.min(stored, campaign.rows) : campaign.rows,
     tally: finished.tally,
     pendingRecipients: pending.recipients,
     compactedAt: undefined,

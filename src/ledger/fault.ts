@@ -82,6 +82,16 @@ export function makeCannotOpen(path: string, cause: unknown): PosthasteError {
   return makeFault(cannotOpen, path, cause);
 }
 
+/** The error for a directory without a ledger, where one was to be read. */
+export function makeMissing(directory: string): PosthasteError {
+  return new PosthasteError({
+    code: 'ERR_STATE_MISSING',
+    message: `there is no ledger in ${directory}`,
+    hint: 'Name the state directory of the campaign with --state; the first "posthaste send" makes one.',
+    exitCode: ExitCode.noInput,
+  });
+}
+
 /** The error for a file that some other program wrote. */
 export function makeUnknownFile(path: string): PosthasteError {
   return makeFault(unknownFile, path, undefined);

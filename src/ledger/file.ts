@@ -1,10 +1,10 @@
 // The ledger's file: opened, locked for this process, written to in whole transactions, closed.
-import { closeSync, fsyncSync, mkdirSync, openSync } from 'node:fs';
+import { closeSync, existsSync, fsyncSync, mkdirSync, openSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { DatabaseSync, type StatementSync } from 'node:sqlite';
 import { systemCodeOf } from '../base/error.ts';
 import { invariant } from '../base/invariant.ts';
-import { explainSqlite, makeCannotOpen, makeNewerFormat, makeUnknownFile } from './fault.ts';
+import { explainSqlite, makeCannotOpen, makeMissing, makeNewerFormat, makeUnknownFile } from './fault.ts';
 import { integerOf } from './reader.ts';
 import type { LedgerSpace } from './ledger.ts';
 import { migrationsFrom } from './migrations.ts';
@@ -128,6 +128,11 @@ export class LedgerFile {
     invariant(row !== undefined, `no answer to ${sql}`);
     return integerOf(row, 'value');
   }
+}
+
+/** Throws ERR_STATE_MISSING (66) where a directory has no ledger. */
+export function checkLedgerExists(directory: string): void {
+  if (!existsSync(join(directory, 'ledger.db'))) throw makeMissing(directory);
 }
 
 /**

@@ -6,7 +6,7 @@ import { auditLedger } from './audit.ts';
 import { BatchTable } from './batches.ts';
 import { CampaignTable } from './campaigns.ts';
 import { DeliveryTable } from './deliveries.ts';
-import { LedgerFile } from './file.ts';
+import { checkLedgerExists, LedgerFile } from './file.ts';
 import { IntakeStore } from './intake_store.ts';
 import { Remnants } from './remnants.ts';
 import type {
@@ -34,6 +34,8 @@ export interface LedgerOptions {
   readonly directory: string;
   /** process: commits survive the process. power: and a power cut, at the price of a sync each. */
   readonly durability?: 'process' | 'power' | undefined;
+  /** Whoever only looks makes nothing: ERR_STATE_MISSING (66) where there is no ledger. */
+  readonly mustExist?: boolean | undefined;
 }
 
 /**
@@ -41,7 +43,9 @@ export interface LedgerOptions {
  * Throws PosthasteErrors ERR_STATE_IN_USE (75), ERR_STATE_NEWER, ERR_STATE_UNKNOWN_FILE (78) and those of the disk (74).
  * A file of an older format is brought to today's first.
  */
-export async function openLedger({ directory, durability = 'process' }: LedgerOptions): Promise<Ledger> {
+export async function openLedger(options: LedgerOptions): Promise<Ledger> {
+  const { directory, durability = 'process', mustExist = false } = options;
+  if (mustExist) checkLedgerExists(directory);
   const file = new LedgerFile(directory, durability);
   try {
     return file.read(() => new SqliteLedger(file));

@@ -86,3 +86,29 @@ test('results by name have what the ledger knows; by the file they have message 
     [],
   );
 });
+
+test('looking for a campaign where there is no ledger ends with 66, and makes no state directory', async (context) => {
+  const folder = new Folder(context, { 'campaign.yaml': campaignYaml });
+  const relay = ['--relay', 'smtp://127.0.0.1:9'];
+  const retry = ['retry', 'campaign.yaml', '--only', 'rejected'];
+  const looks = [
+    ['audit', 'spring'],
+    ['results', 'spring'],
+    ['status', 'spring'],
+    ['compact'],
+    [...retry, '--dry-run'],
+    [...retry, ...relay],
+  ];
+  for (const args of looks) {
+    const ended = await folder.run([...args, '--state', 'elsewhere']);
+    assert.deepEqual([ended.code, existsSync(join(folder.path, 'elsewhere'))], [66, false], ended.stderr);
+    assert.match(ended.stderr, /there is no ledger in .*elsewhere\n {2}\S/);
+  }
+});
+
+test('what no path can be is looked for as a name', async (context) => {
+  const folder = new Folder(context);
+  folder.write('state/ledger.db', '');
+  const ended = await folder.run(['audit', 'a'.repeat(300), ...state]);
+  assert.equal(ended.code, 66, ended.stderr);
+});

@@ -1,5 +1,8 @@
 // Told to stop: what is in flight is finished within drainTimeout; what is not is cut off, and in doubt by name.
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { open as openFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import { parseFault } from '../../src/sandbox/fault_text.ts';
 import { summaryIn } from '../cli/posthaste.ts';
@@ -58,5 +61,31 @@ test('a second SIGTERM stops at once, however long drainTimeout is', async (cont
   const stopped = await running.ended;
   assert.equal(stopped.code, 75, stopped.stderr);
   assert.deepEqual([...mailing.reported], [20]);
+  mailing.assertTruthful(await mailing.run());
+});
+
+test('a list that turns out to be cut off does not wait for a silent relay longer than drainTimeout', async (context) => {
+  const config = 'drainTimeout: 200ms\n';
+  const mailing = await openMailing(context, {
+    rows: 2500,
+    config,
+    sandbox: { faults: [parseFault(silent)] },
+  });
+  const whole = mailing.folder.read('list.csv');
+  mailing.list = 'pipe';
+  execFileSync('mkfifo', [join(mailing.folder.path, 'pipe')]);
+  // For both, so that nobody waits for anybody.
+  const writer = await openFile(join(mailing.folder.path, 'pipe'), 'r+');
+  const running = mailing.start();
+  await writer.writeFile(whole.slice(0, whole.lastIndexOf('reader2300@')));
+  // The first 2,000 rows are stored, and sent but for one and who is behind it in its session.
+  await until(() => mailing.taken().size >= 1900 && !mailing.taken().has(20));
+  await writer.writeFile(whole.slice(whole.lastIndexOf('reader2300@'), -1));
+  await writer.close();
+  const ended = await running.ended;
+  assert.equal(ended.code, 65, ended.stderr);
+  assert.match(ended.stderr, /seems to be cut off/);
+  assert.ok(mailing.reported.has(20), 'it was cut off, and is named');
+  mailing.list = 'list.csv';
   mailing.assertTruthful(await mailing.run());
 });
