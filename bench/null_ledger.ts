@@ -29,7 +29,12 @@ export async function openLedger(_options: LedgerOptions): Promise<Partial<Ledge
     setLaneRules: async () => {},
     readQuotas: async () => [],
     claimOfLane: async (_campaignId, lane) => {
-      const [batch, next] = [...waiting.values().filter((one) => one.lane === lane).take(2)];
+      const [batch, next] = [
+        ...waiting
+          .values()
+          .filter((one) => one.lane === lane)
+          .take(2),
+      ];
       if (batch !== undefined) {
         waiting.delete(batch.id);
         claimed.set(batch.id, batch);
