@@ -25,6 +25,22 @@ export async function openLedger(_options: LedgerOptions): Promise<Partial<Ledge
       change({ columns, rows });
     },
     completeIntake: async (_, { rows, columns }) => void change({ rows, columns, intake: 'complete' }),
+    listLanes: async () => [...new Set([...waiting.values()].map(({ lane }) => lane))],
+    setLaneRules: async () => {},
+    readQuotas: async () => [],
+    claimOfLane: async (_campaignId, lane) => {
+      const [batch, next] = [
+        ...waiting
+          .values()
+          .filter((one) => one.lane === lane)
+          .take(2),
+      ];
+      if (batch !== undefined) {
+        waiting.delete(batch.id);
+        claimed.set(batch.id, batch);
+      }
+      return { batch, nextDueAt: next?.dueAt };
+    },
     claimDue: async (_campaignId, _now, limit) => {
       const due = [...waiting.values().take(limit)];
       for (const batch of due) {
@@ -68,4 +84,5 @@ const emptyRecord = {
   tally: emptyTally(),
   finishedAt: undefined,
   compactedAt: undefined,
+  laneRules: undefined,
 } as const;

@@ -24,6 +24,14 @@ export interface Rate {
   perMs: number;
 }
 
+/** The limits of one subject: a message goes when all of them grant. */
+export interface Pace {
+  /** Each of another window, the shortest first: that one sets the pace, the others only count. */
+  readonly rates: readonly Rate[];
+  /** How many may go at once after a silence; absent: the pace is even from the first on. */
+  readonly burst?: number | undefined;
+}
+
 /** Parses "250ms", "30s", "5m", "2h", "3d" into milliseconds; undefined where it is not a duration. */
 export function parseDurationMs(text: string): number | undefined {
   return parseWithUnit(text, durationUnitsMs);

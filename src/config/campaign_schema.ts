@@ -6,7 +6,7 @@ import { relayName } from './relay_schema.ts';
 import { retrySchema } from './retry_schema.ts';
 import { timeKeys } from './time_schema.ts';
 import { lineTemplate, partSchema, templateKeys, textSchema } from './template_schema.ts';
-import { choice, flag, line, rate, size, text } from './value.ts';
+import { burst, choice, flag, line, rates, size, text } from './value.ts';
 
 const path = 'the path of a file';
 
@@ -139,9 +139,13 @@ export const campaignSchema = z.strictObject({
     sentence: 'Name of the relay in the configuration.',
     default: 'the only one',
   }),
-  rate: key(rate().optional(), {
-    sentence: "Limit of this campaign, within the relay's.",
+  rate: key(rates().optional(), {
+    sentence: "Limit of this campaign, or several, within the relay's.",
     default: 'no limit',
+  }),
+  burst: key(burst().optional(), {
+    sentence: 'Messages that may go at once after a silence, within `rate`.',
+    default: 'an even pace',
   }),
   inDoubt: key(
     choice(['resend', 'hold']).prefault('resend'),

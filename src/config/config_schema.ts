@@ -3,8 +3,9 @@ import { isIP } from 'node:net';
 import * as z from 'zod';
 import { dkimSchema } from './dkim_schema.ts';
 import { expects, key } from './key.ts';
+import { lanesSchema } from './lanes_schema.ts';
 import { relayName, relaySchema } from './relay_schema.ts';
-import { choice, duration, isHost, keepTime, line } from './value.ts';
+import { burst, choice, duration, isHost, keepTime, line, rates } from './value.ts';
 
 export const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
 
@@ -38,6 +39,19 @@ export const configSchema = z.strictObject({
     duration('0s', '1h').prefault('30s'),
     'How long a first SIGTERM or SIGINT waits for what is in flight; then sessions are cut, and whose reply was still to come is in doubt.',
   ),
+  rate: key(rates().optional(), {
+    sentence: 'Limit of all that is sent, or several, over all relays and campaigns.',
+    default: 'no limit',
+  }),
+  burst: key(burst().optional(), {
+    sentence: 'Messages that may go at once after a silence, within `rate`.',
+    default: 'an even pace',
+  }),
+  lanes: key(lanesSchema.optional(), {
+    sentence:
+      'Lanes: recipients’ domains that share limits of their own, so that a slow provider never delays the others.',
+    default: 'one lane',
+  }),
   metrics: key(
     z
       .strictObject({

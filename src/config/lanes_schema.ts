@@ -1,58 +1,49 @@
 // The keys of lanes: one row each.
 import * as z from 'zod';
 import { expects, key } from './key.ts';
-import { choice, flag, isHost, rate, size, text, wholeNumber } from './value.ts';
+import { burst, choice, isHost, rates, text, wholeNumber } from './value.ts';
 
-/** Of one lane, over all threads; each may be absent. */
-const limitKeys = {
-  rate: key(z.union([rate(), z.array(rate()).min(1).max(8)]).optional(), {
-    sentence: 'Limit of messages, or several, such as [20/s, 50000/d].',
+const laneGroupSchema = z.strictObject({
+  domains: key(z.array(domainPattern()).min(1).max(10_000).optional(), {
+    sentence: 'Recipients’ domains; `*.example.com` is all below example.com.',
+    default: 'those of the provider of that name in config/lanes.yaml',
+  }),
+  rate: key(rates().optional(), {
+    sentence: 'Limit of messages, or several; those of hours and days count over restarts.',
     default: 'no limit',
   }),
-  bytesPerSecond: key(size('1kB', '10GiB').optional(), {
-    sentence: 'Limit of octets a second.',
-    default: 'no limit',
+  burst: key(burst().optional(), {
+    sentence: 'Messages that may go at once after a silence, within `rate`.',
+    default: 'an even pace',
   }),
   maxConnections: key(wholeNumber(1, 1000).optional(), {
-    sentence: "Sessions at one time that carry this lane, within the relay's.",
+    sentence: 'Messages of this lane under way at one time, and so the sessions that carry it.',
     default: "the relay's",
   }),
-  newConnections: key(rate().optional(), {
-    sentence: 'How often a session may be opened.',
-    default: 'no limit',
-  }),
-};
-
-export const laneGroupSchema = z.strictObject({
-  domains: key(z.array(domainPattern()).max(10_000).prefault([]), 'Recipients’ domains.'),
-  mx: key(
-    z.array(domainPattern()).max(1000).prefault([]),
-    'Host names of MX records: domains whose mail they take are of this lane.',
-  ),
-  ...limitKeys,
 });
 
-/** A file of groups such as config/lanes.yaml. */
-export const laneGroupsSchema = z.record(laneName(), laneGroupSchema);
+/** A file of groups such as config/lanes.yaml: whose domains are which, and who takes the mail of others. */
+export const providersSchema = z.record(
+  laneName(),
+  z.strictObject({
+    domains: z.array(domainPattern()).prefault([]),
+    mx: z.array(domainPattern()).prefault([]),
+  }),
+);
 
 export const lanesSchema = z.strictObject({
   others: key(
     choice(['shared', 'domain']).prefault('shared'),
     'Domains of no group: in one lane, or each in a lane of its own.',
   ),
-  providers: key(flag().prefault(true), 'Whether the groups of config/lanes.yaml are there, too.'),
-  mx: key(
-    flag().prefault(false),
-    'With `others: domain`: whether MX records are looked up, so that domains of one operator share its limits.',
-  ),
   groups: key(
-    laneGroupsSchema.prefault({}),
-    'Groups of domains by name; the limits of `other` are for all that is in no group.',
+    z.record(laneName(), laneGroupSchema).prefault({}),
+    'Lanes by name, with their limits. Those of `other` are for domains of no group, each lane for itself.',
   ),
 });
 
-export type WrittenLaneGroup = z.output<typeof laneGroupSchema>;
 export type WrittenLanes = z.output<typeof lanesSchema>;
+export type WrittenProviders = z.output<typeof providersSchema>;
 
 /** Names have no dot, so that none is a domain. */
 function laneName() {

@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import { basename, dirname, extname, resolve } from 'node:path';
 import { ExitCode } from '../base/error.ts';
-import type { Rate } from '../base/quantity.ts';
+import type { Pace } from '../base/quantity.ts';
 import type { Campaign, TemplateSource } from '../mail/campaign.ts';
 import { resolveInFolder } from './campaign_folder.ts';
 import { readAttachments, readRowAttachments } from './campaign_attachments.ts';
@@ -25,6 +25,7 @@ import { readRetry, type CampaignRetry } from './read_retry.ts';
 import { readTimes, type CampaignTimes } from './read_time.ts';
 import { tell, type Reading } from './reading.ts';
 import { readTextFile } from './text_file.ts';
+import { paceOf } from './value.ts';
 import { parseYaml } from './yaml_file.ts';
 
 /** How to read a campaign's list. */
@@ -42,7 +43,7 @@ export interface CampaignFile {
   readonly list: CampaignList;
   /** The relay's name; undefined for the only one. */
   readonly relay: string | undefined;
-  readonly rate: Rate | undefined;
+  readonly pace: Pace;
   readonly inDoubt: 'resend' | 'hold';
   readonly retry: CampaignRetry;
   readonly time: CampaignTimes;
@@ -81,12 +82,12 @@ export function loadCampaign(
   const retry = readRetry(reading);
   const time = readTimes(reading);
   if (problems.length > 0) throw invalid(problems);
-  const { relay, rate, inDoubt } = written;
+  const { relay, inDoubt } = written;
   return {
     campaign,
     list,
     relay,
-    rate,
+    pace: paceOf(written),
     inDoubt,
     retry,
     time,

@@ -2,15 +2,18 @@
 import { availableParallelism } from 'node:os';
 import { dirname, resolve } from 'node:path';
 import { ExitCode } from '../base/error.ts';
+import type { Pace } from '../base/quantity.ts';
 import { configSchema, listenOn, type Endpoint, type logLevels } from './config_schema.ts';
 import { readDkim, warnAboutKey, type DkimConfig } from './dkim.ts';
 import { parsePart, parseRest } from './issues.ts';
 import { failureOf, formatPath, type Failure, type Origin, type Problem } from './problem.ts';
+import { completeLanes, type LanesConfig } from './read_lanes.ts';
 import { completeRelay, warnAbout, type RelayConfig } from './relay.ts';
 import { relayName, relaySchema } from './relay_schema.ts';
 import { parseRelayUrl } from './relay_url.ts';
 import { interpolate, type Surroundings } from './secret.ts';
 import { readTextFile } from './text_file.ts';
+import { paceOf } from './value.ts';
 import { parseYaml, type YamlFile } from './yaml_file.ts';
 
 /** What runs need to know; holds secrets, never to be logged. */
@@ -30,6 +33,10 @@ export interface Config {
   /** The relay of the command line: takes the place of any that a campaign names. */
   readonly relayOverride: RelayConfig | undefined;
   readonly dkim: readonly DkimConfig[];
+  /** Of all that is sent. */
+  readonly pace: Pace;
+  /** Undefined: all recipients are of one lane. */
+  readonly lanes: LanesConfig | undefined;
   /** Sentences to be shown at every start. */
   readonly warnings: readonly string[];
 }
@@ -66,6 +73,8 @@ export function loadConfig(
   const around = { directory, env };
   const relays = file === undefined ? new Map<string, RelayConfig>() : completeRelays(file, around, problems);
   const dkim = file === undefined ? [] : readDkim(file, partAt(file.value, 'dkim'), around, problems);
+  const lanes =
+    written?.lanes === undefined ? undefined : completeLanes(written.lanes, file ?? nowhere, problems);
   if (written === undefined || problems.length > 0) throw failureOf(problems, invalid);
   const used = relayOverride === undefined ? [...relays.values()] : [relayOverride];
   return {
@@ -79,6 +88,8 @@ export function loadConfig(
     relays,
     relayOverride,
     dkim,
+    pace: paceOf(written),
+    lanes,
     warnings: [...used.flatMap(warnAbout), ...dkim.flatMap(warnAboutKey)],
   };
 }

@@ -1,5 +1,5 @@
 // What the keys of a relay mean together: how it is secured, how much it is given.
-import type { Rate } from '../base/quantity.ts';
+import type { Pace } from '../base/quantity.ts';
 import { isLoopback } from './loopback.ts';
 import { readAuth, type AuthConfig } from './relay_auth.ts';
 import { readProxy, type ProxyConfig } from './relay_proxy.ts';
@@ -7,6 +7,7 @@ import type { WrittenRelay } from './relay_schema.ts';
 import { findService, type Service } from './relay_service.ts';
 import { push, type RelaySite } from './relay_site.ts';
 import { readTls, type TlsConfig } from './relay_tls.ts';
+import { paceOf } from './value.ts';
 
 /** A relay, complete: the shape of the SMTP client's own options. Holds secrets; never to be logged. */
 export interface RelayConfig {
@@ -18,7 +19,7 @@ export interface RelayConfig {
   readonly proxy?: ProxyConfig | undefined;
   readonly maxConnections: number;
   readonly maxMessages: number;
-  readonly rate?: Rate | undefined;
+  readonly pace: Pace;
   readonly pipelining: 'auto' | 'off' | 'standard' | 'deep';
   readonly inFlight: number;
   readonly clientName?: string | undefined;
@@ -40,7 +41,7 @@ export function completeRelay(site: RelaySite): RelayConfig | undefined {
   const security = decideSecurity(site, host, secure);
   const auth = readAuth(site, service.method);
   const proxy = readProxy(site);
-  const rate = decideRate(site);
+  const pace = decidePace(site);
   const tls = readTls(site);
   if (problems.length > before) return undefined;
   return {
@@ -52,7 +53,7 @@ export function completeRelay(site: RelaySite): RelayConfig | undefined {
     proxy,
     maxConnections: written.maxConnections,
     maxMessages: written.maxMessages,
-    rate,
+    pace,
     pipelining: written.pipelining,
     inFlight: written.inFlight,
     clientName: written.name,
@@ -126,8 +127,8 @@ function checkContradictions(site: RelaySite): void {
   }
 }
 
-function decideRate(site: RelaySite): Rate | undefined {
-  const { rate, rateLimit, rateDelta } = site.written;
+function decidePace(site: RelaySite): Pace {
+  const { rate, rateLimit, rateDelta, burst } = site.written;
   if (rate !== undefined && rateLimit !== undefined) {
     push(site, ['rateLimit'], { what: 'and rate are two limits', expected: 'one of them' });
   }
@@ -137,5 +138,6 @@ function decideRate(site: RelaySite): Rate | undefined {
       expected: 'rateLimit with it, or rate instead',
     });
   }
-  return rateLimit === undefined ? rate : { count: rateLimit, perMs: rateDelta ?? 1000 };
+  if (rateLimit === undefined) return paceOf({ rate, burst });
+  return paceOf({ rate: [{ count: rateLimit, perMs: rateDelta ?? 1000 }], burst });
 }

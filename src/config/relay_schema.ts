@@ -3,7 +3,18 @@ import * as z from 'zod';
 import { expects, key } from './key.ts';
 import { passwordMethods } from './relay_auth.ts';
 import { keyPlace, secret } from './secret.ts';
-import { choice, durationOrMs, flag, hostName, ipAddress, line, rate, text, wholeNumber } from './value.ts';
+import {
+  burst,
+  choice,
+  durationOrMs,
+  flag,
+  hostName,
+  ipAddress,
+  line,
+  rates,
+  text,
+  wholeNumber,
+} from './value.ts';
 
 const authSchema = z.strictObject({
   user: key(secret(), 'User name; often an API key.'),
@@ -105,9 +116,14 @@ const plainRelaySchema = z.strictObject({
     wholeNumber(1, 1_000_000_000).prefault(100),
     'Messages after which a session is replaced.',
   ),
-  rate: key(rate().optional(), {
-    sentence: 'Messages per second, minute, hour or day.',
+  rate: key(rates().optional(), {
+    sentence:
+      'Messages per second, minute, hour or day, or several of these. The shortest sets the pace, the others count; those of hours and days count over restarts.',
     default: 'no limit',
+  }),
+  burst: key(burst().optional(), {
+    sentence: 'Messages that may go at once after a silence, such as the start, within `rate`.',
+    default: 'an even pace',
   }),
   rateLimit: key(
     wholeNumber(1, 1_000_000_000).optional(),

@@ -1,7 +1,7 @@
 // The kinds of value that keys take: each with its check, its range and the words that name both.
 import { isIP } from 'node:net';
 import * as z from 'zod';
-import { parseDurationMs, parseRate, parseSizeBytes, type Rate } from '../base/quantity.ts';
+import { parseDurationMs, parseRate, parseSizeBytes, type Pace, type Rate } from '../base/quantity.ts';
 import { expects } from './key.ts';
 
 /** Patterns are for editors; the parsers of base/quantity.ts decide. A test holds them together. */
@@ -87,13 +87,29 @@ export function size(least: string, most: string) {
   return expects(schema, `a size from ${least} to ${most}, such as 10MiB`);
 }
 
-/** A rate such as "100/s". */
-export function rate() {
+/** A rate, or several of different windows; its value has the shortest window first. */
+export function rates() {
+  const written = z.string().regex(ratePattern);
   const schema = z
-    .string()
-    .regex(ratePattern)
-    .transform((written, context) => orIssue(boundRate(parseRate(written)), context));
-  return expects(schema, 'a rate such as 100/s, 6000/m, 20000/h or 50000/d');
+    .union([written, z.array(written).min(1).max(4)])
+    .transform((one, context) => orIssue(readRates(typeof one === 'string' ? [one] : one), context));
+  return expects(
+    schema,
+    'a rate such as 100/s, 6000/m, 20000/h or 50000/d, or a list of them with different units such as [20/s, 50000/d]',
+  );
+}
+
+/** How many messages may go at once after a silence. */
+export function burst() {
+  return wholeNumber(1, 1_000_000_000);
+}
+
+/** What `rate` and `burst` say together. */
+export function paceOf(written: {
+  readonly rate?: readonly Rate[] | undefined;
+  readonly burst?: number | undefined;
+}): Pace {
+  return { rates: written.rate ?? [], burst: written.burst };
 }
 
 /** A host name or an IP address. Underscores are not RFC 952 names, yet container networks have them. */
@@ -130,6 +146,12 @@ function inRange(durationMs: number | undefined, least: string, most: string): n
 /** More than a million a millisecond is a slip of the hand, and would not be exact arithmetic either. */
 function boundRate(parsed: Rate | undefined): Rate | undefined {
   return parsed !== undefined && parsed.count <= 1_000_000_000 ? parsed : undefined;
+}
+
+function readRates(written: readonly string[]): Rate[] | undefined {
+  const parsed = written.flatMap((one) => boundRate(parseRate(one)) ?? []);
+  const isEachOther = new Set(parsed.map(({ perMs }) => perMs)).size === written.length;
+  return isEachOther ? parsed.sort((a, b) => a.perMs - b.perMs) : undefined;
 }
 
 function orIssue<T>(value: T | undefined, context: z.RefinementCtx): T {

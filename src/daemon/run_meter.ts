@@ -2,13 +2,13 @@
 import { availableParallelism } from 'node:os';
 import type { WorkerPool } from '../dispatch/worker_pool.ts';
 import type { PosthasteEvent } from '../mail/event.ts';
-import type { Limit } from '../schedule/limiter.ts';
 import type { RelayOptions } from '../smtp/relay.ts';
+import type { RunLimits } from './run_limits.ts';
 import { nameBottleneck, type RunTimes } from './bottleneck.ts';
 
 export class RunMeter {
   readonly #relay: RelayOptions;
-  readonly #limits: readonly Limit[];
+  readonly #limits: RunLimits;
   #pool: WorkerPool | undefined;
   #startedAt = performance.now();
   #endedAt: number | undefined;
@@ -20,7 +20,7 @@ export class RunMeter {
     | Pick<RunTimes, 'threadActiveMs' | 'permitWaitMs' | 'mainActiveMs' | 'roundTripMs' | 'deepInFlight'>
     | undefined;
 
-  constructor(relay: RelayOptions, limits: readonly Limit[]) {
+  constructor(relay: RelayOptions, limits: RunLimits) {
     this.#relay = relay;
     this.#limits = limits;
   }
@@ -63,7 +63,7 @@ export class RunMeter {
       perSecond: this.#answered / (wallMs / 1000),
       threads: this.#pool?.threads ?? 1,
       ...this.#final,
-      limits: this.#limits.map((limit) => limit.name),
+      limits: this.#limits.texts,
       meanTransactionMs: (this.#transactionSeconds * 1000) / Math.max(this.#transactions, 1),
       maxConnections: this.#relay.maxConnections,
       cores: availableParallelism(),

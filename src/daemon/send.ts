@@ -1,10 +1,11 @@
 // Sending one campaign in the foreground: where list, ledger, threads and events meet.
 import { systemClock } from '../base/clock.ts';
 import { ExitCode, messageOf, PosthasteError } from '../base/error.ts';
-import type { Rate } from '../base/quantity.ts';
+import type { Pace } from '../base/quantity.ts';
 import { checkTemplates, compileCampaign } from '../compose/compose.ts';
 import { prepareCampaign } from '../compose/prepare.ts';
 import { Dispatcher, type DispatchEnd } from '../dispatch/dispatcher.ts';
+import type { TaskFrame } from '../dispatch/hands.ts';
 import { createFanout, type Fanout } from '../events/fanout.ts';
 import { takeIn, type IntakePart, type ListOptions } from '../intake/intake.ts';
 import type { CampaignRecord, Ledger, ResultRow, RetryChoice } from '../ledger/ledger.ts';
@@ -15,23 +16,29 @@ import { sumTally, type Tally } from '../mail/outcome.ts';
 import type { RefusedRow } from '../mail/recipient.ts';
 import type { Sample } from '../metrics/recorder.ts';
 import type { CampaignTime } from '../schedule/campaign_time.ts';
+import type { LaneRules } from '../schedule/lanes.ts';
 import type { RetryPolicy } from '../schedule/retry.ts';
 import type { DkimKey } from '../sign/key.ts';
 import type { HandshakeFailure } from '../smtp/handshake.ts';
 import type { RelayOptions } from '../smtp/relay.ts';
-import type { BatchTask } from '../worker/contract.ts';
 import { unknownCampaign } from './audit.ts';
 import { chooseList, type ListChoice, type ListToTake } from './campaign_lists.ts';
 import { compactDue, refuseIfCompacted } from './compact.ts';
+import { chooseLaneRules, laneOfRecipient, laneOfRules, writeRules } from './lane_rules.ts';
 import { lintCampaign } from './lint_campaign.ts';
 import { logEvent, type Log } from './log.ts';
 import { recoverCampaign, sweepJournals } from './journals.ts';
 import type { MetricsServer } from './metrics_server.ts';
 import { PlanMemory } from './plan_memory.ts';
 import { changedCampaign, checkRetriable } from './retry.ts';
+import { QuotaKeeper } from './quota_keeper.ts';
+import type { LaneLimits } from './run_limits.ts';
 import { RunMeter } from './run_meter.ts';
 import { changedList, LedgerSink } from './take_in.ts';
 import type { RunThreads } from './threads.ts';
+
+/** A relay with its limits. */
+export type SendRelay = RelayOptions & { readonly pace: Pace };
 
 export interface SendRequest {
   /** Where the ledger is. */
@@ -39,10 +46,19 @@ export interface SendRequest {
   readonly campaign: Campaign;
   /** Digest of everything that the messages are made of. */
   readonly planDigest: string;
-  readonly relay: RelayOptions;
+  readonly relay: SendRelay;
   /** Those of all domains; the campaign's From says which of them sign. */
   readonly dkim: readonly DkimKey[];
-  readonly rate: Rate | undefined;
+  /** Limits of all that is sent, and of this campaign. */
+  readonly pace: Pace;
+  readonly campaignPace: Pace;
+  /** Undefined: all recipients are of one lane. */
+  readonly lanes:
+    | {
+        readonly groups: readonly (LaneLimits & LaneRules['groups'][number])[];
+        readonly others: LaneRules['others'];
+      }
+    | undefined;
   readonly retry: RetryPolicy;
   readonly time: CampaignTime;
   readonly inDoubt: 'resend' | 'hold';
@@ -96,6 +112,8 @@ export class Sending {
   #poolClosed: Promise<void> | undefined;
   #metrics: MetricsServer | undefined;
   #drainTimer: NodeJS.Timeout | undefined;
+  readonly #quotas: QuotaKeeper;
+  #quotaFailure: { readonly error: unknown } | undefined;
 
   constructor(request: SendRequest, threads: RunThreads, ledger: Ledger, record: CampaignRecord, log: Log) {
     this.#request = request;
@@ -103,6 +121,10 @@ export class Sending {
     this.#ledger = ledger;
     this.#record = record;
     this.#log = log;
+    this.#quotas = new QuotaKeeper(threads.limits, ledger, systemClock, (error) => {
+      this.#quotaFailure = { error };
+      this.stop('drain');
+    });
     this.#events = createFanout((error, event) =>
       log.error({ err: error, event: event.kind }, 'a listener failed'),
     );
@@ -162,6 +184,7 @@ export class Sending {
     const isChosen = await this.#chooseList();
     if (!isChosen) return this.#report('stopped', meter);
     if (this.#record.finishedAt !== undefined) return this.#report('already', meter);
+    this.#warnOfLanes();
     this.#events.publish({ kind: 'campaignStarted', campaign: this.#record.name });
     await this.#recover();
     const end = await this.#send(meter);
@@ -182,8 +205,8 @@ export class Sending {
     // First what an earlier run did: those it left in doubt may be among the chosen.
     await this.#recover();
     const { id, name: campaign } = this.#record;
-    // Intake gives every recipient this lane.
-    const fates = await this.#ledger.retryRows(id, choice, systemClock.now(), () => '');
+    const laneOf = laneOfRecipient(this.#request.lanes);
+    const fates = await this.#ledger.retryRows(id, choice, systemClock.now(), laneOf);
     if (sumTally(fates) > 0) this.#log.info({ campaign, fates }, 'rows are sent again');
     await this.#refreshed();
     return fates;
@@ -225,6 +248,7 @@ export class Sending {
 
   async close(): Promise<void> {
     await this.#closePool();
+    await this.#quotas.close();
     clearTimeout(this.#drainTimer);
     await this.#metrics?.close();
     await this.#list?.close();
@@ -233,6 +257,16 @@ export class Sending {
 
   #closePool(): Promise<void> {
     return (this.#poolClosed ??= this.#threads.pool.close());
+  }
+
+  /** Whoever adds a lane to hold a provider back must know that what is stored already is not held. */
+  #warnOfLanes(): void {
+    const { name: campaign, rows, laneRules } = this.#record;
+    if (rows === 0 || laneRules === writeRules(this.#request.lanes)) return;
+    this.#log.warn(
+      { campaign },
+      'lanes were changed: recipients that are stored already stay in their lanes of then',
+    );
   }
 
   /** False where it was told to stop before it had read the list. */
@@ -270,14 +304,11 @@ export class Sending {
     const { limits, pool, journals } = this.#threads;
     meter.start(pool);
     const plan = new PlanMemory(this.#record.id, this.#request.campaign);
-    const task = (): Pick<BatchTask, 'relay' | 'limits' | 'planKey' | 'plan'> => ({
-      relay: 0,
-      limits: limits.map((_, index) => index),
-      ...plan.current(),
-    });
-    const dispatcher = new Dispatcher(this.#dispatchOptions(task), this.#ledger, pool, journals);
+    const frame = (lane: string): TaskFrame => ({ relay: 0, ...limits.ofLane(lane), ...plan.current() });
+    const dispatcher = new Dispatcher(this.#dispatchOptions(frame), this.#ledger, pool, journals);
     this.#dispatcher = dispatcher;
     if (this.#stopped) dispatcher.stop();
+    if (limits.hasQuotas) await this.#quotas.open();
     const [dispatched, taken] = await Promise.allSettled([
       this.#dispatch(dispatcher),
       this.#takeIn(dispatcher, plan),
@@ -286,6 +317,7 @@ export class Sending {
     // The list's error first: it is what the user can mend. Both are reported one run after the other.
     if (taken.status === 'rejected') throw taken.reason;
     if (dispatched.status === 'rejected') throw dispatched.reason;
+    if (this.#quotaFailure !== undefined) throw this.#quotaFailure.error;
     return dispatched.value;
   }
 
@@ -300,13 +332,13 @@ export class Sending {
     }
   }
 
-  #dispatchOptions(task: () => Pick<BatchTask, 'relay' | 'limits' | 'planKey' | 'plan'>) {
+  #dispatchOptions(frame: (lane: string) => TaskFrame) {
     const { relay, retry, time, inDoubt } = this.#request;
     return {
       campaignId: this.#record.id,
       campaignName: this.#record.name,
       relayName: relay.name,
-      task,
+      frame,
       retry,
       time,
       inDoubt,
@@ -344,7 +376,7 @@ export class Sending {
       batch: (payload: Uint8Array, columns: readonly string[]) => this.#lint(payload, columns),
       stored: (part: IntakePart, { refused }: { refused: readonly RefusedRow[] }) => {
         plan.setColumns(part.columns);
-        dispatcher.notifyStored();
+        dispatcher.notifyStored(part.batches.map(({ lane }) => lane));
         const invalid = refused.filter((row) => row.fate === 'invalid').length;
         const duplicate = refused.length - invalid;
         this.#events.publish({
@@ -357,7 +389,14 @@ export class Sending {
       },
     };
     const sink = new LedgerSink(this.#ledger, this.#record, systemClock, hooks, list.later);
-    const summary = await takeIn(await list.open(), list.options, sink, this.#abortIntake.signal);
+    const rules = await chooseLaneRules(
+      this.#ledger,
+      this.#record,
+      list.later?.rowsBefore ?? 0,
+      this.#request.lanes,
+    );
+    const options = { ...list.options, laneOf: laneOfRules(rules) };
+    const summary = await takeIn(await list.open(), options, sink, this.#abortIntake.signal);
     const { rows, digest, columns } = summary;
     sink.checkEnd(rows);
     if (list.later !== undefined && list.later.digest !== digest)

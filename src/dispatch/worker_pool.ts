@@ -14,8 +14,10 @@ import {
   type WorkerSetup,
 } from '../worker/contract.ts';
 
-/** Batches that a thread has at once: while one is being finished, the other keeps the sessions busy. */
-const batchesPerThread = 2;
+/** Batches of one lane that a thread has at once: while one is being finished, the other keeps the sessions busy. */
+const batchesPerLane = 2;
+/** Of all lanes together: a batch is some 100 KiB in a thread. */
+const mostBatchesPerThread = 128;
 
 /** What the threads are doing, summed over them; for one relay. */
 export interface RelayGauges {
@@ -33,6 +35,8 @@ export interface WorkerPool {
   readonly threads: number;
   /** How many batches the threads take at once. */
   readonly capacity: number;
+  /** How many of them may be of one lane. */
+  readonly perLane: number;
   /** Rejects only when a thread died or on a bug of ours. */
   run(task: BatchTask): Promise<BatchReport>;
   /** Hears of threads that die with no batch in hand, those from before among them. Others take their place. */
@@ -44,15 +48,17 @@ export interface WorkerPool {
   close(): Promise<void>;
 }
 
-/** Starts `setup.threads` threads. They live until `close`. */
+/** Starts `setup.threads` threads, with hands for so many lanes. They live until `close`. */
 export function openWorkerPool(
   setup: Pick<WorkerSetup, 'relays' | 'dkim' | 'threads' | 'limiter' | 'journal'>,
+  lanes = 1,
 ): WorkerPool {
   const { threads, relays } = setup;
   const control = new SharedArrayBuffer(controlLength * Int32Array.BYTES_PER_ELEMENT);
   const gauges = new SharedArrayBuffer(threads * relays.length * gaugeCount * Float64Array.BYTES_PER_ELEMENT);
   const workerData: WorkerSetup = { ...setup, control, gauges };
   const limiter = attachLimiter(setup.limiter);
+  const batchesPerThread = Math.min(lanes * batchesPerLane, mostBatchesPerThread);
   const piscina = new Piscina({
     filename: new URL(`../worker/entry${extension()}`, import.meta.url).href,
     // 'sync', the default, blocks a thread's event loop between tasks: its sockets would be deaf.
@@ -89,6 +95,7 @@ export function openWorkerPool(
   return {
     threads,
     capacity: threads * batchesPerThread,
+    perLane: threads * batchesPerLane,
     run: async (task) => {
       hasRun = true;
       try {
@@ -106,7 +113,10 @@ export function openWorkerPool(
     stop: (how) => void Atomics.store(new Int32Array(control), controlSlot.stop, how === 'drain' ? 1 : 2),
     gauges: (relay) => sumGauges(new Float64Array(gauges), threads, relays.length, relay),
     // Without a task there is no session; a thread may not even be ready yet.
-    close: () => (hasRun && piscina.threads.length > 0 ? closeThreads(piscina, threads) : piscina.destroy()),
+    close: () =>
+      hasRun && piscina.threads.length > 0
+        ? closeThreads(piscina, threads * batchesPerThread)
+        : piscina.destroy(),
   };
 }
 
@@ -134,10 +144,8 @@ function sumGauges(gauges: Float64Array, threads: number, relays: number, relay:
 }
 
 /** One task a thread says the goodbyes; a thread that is told twice has nothing left to close. */
-async function closeThreads(piscina: Piscina, threads: number): Promise<void> {
-  const goodbyes = Array.from({ length: threads * batchesPerThread }, () =>
-    piscina.run(undefined, { name: 'closeSessions' }),
-  );
+async function closeThreads(piscina: Piscina, tasks: number): Promise<void> {
+  const goodbyes = Array.from({ length: tasks }, () => piscina.run(undefined, { name: 'closeSessions' }));
   await Promise.allSettled(goodbyes);
   await piscina.destroy();
 }

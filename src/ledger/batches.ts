@@ -2,7 +2,7 @@
 import type { StatementSync } from 'node:sqlite';
 import { invariant } from '../base/invariant.ts';
 import type { LedgerFile } from './file.ts';
-import type { PendingSummary, StoredBatch, Successor } from './ledger.ts';
+import type { LaneClaim, PendingSummary, StoredBatch, Successor } from './ledger.ts';
 import { bytesOf, integerOf, optionalIntegerOf, textOf, type SqlRow } from './reader.ts';
 
 /** What settling checks a batch by. */
@@ -23,6 +23,8 @@ export class BatchTable {
   readonly #insertPayload: StatementSync;
   readonly #reserve: StatementSync;
   readonly #due: StatementSync;
+  readonly #dueOfLane: StatementSync;
+  readonly #lanes: StatementSync;
   readonly #next: StatementSync;
   readonly #whole: StatementSync;
   readonly #facts: StatementSync;
@@ -43,6 +45,10 @@ export class BatchTable {
     this.#due = file.prepare(
       'SELECT id FROM batch WHERE campaign_id = ? AND due_at <= ? ORDER BY due_at, id LIMIT ?',
     );
+    this.#dueOfLane = file.prepare(
+      'SELECT id, due_at FROM batch WHERE campaign_id = ? AND lane = ? ORDER BY due_at, id LIMIT ?',
+    );
+    this.#lanes = file.prepare('SELECT DISTINCT lane FROM batch WHERE campaign_id = ?');
     this.#next = file.prepare(
       'SELECT id, due_at FROM batch WHERE campaign_id = ? ORDER BY due_at, id LIMIT ?',
     );
@@ -116,6 +122,23 @@ export class BatchTable {
     const batches = free.slice(0, limit).map((id) => this.get(id));
     for (const batch of batches) this.#claimed.add(batch.id);
     return batches;
+  }
+
+  claimOfLane(campaignId: number, lane: string, now: number): LaneClaim {
+    // At most `claimed.size` of these are claimed: the last two are the one that is claimed now and the next.
+    const first = this.#dueOfLane.all(campaignId, lane, this.#claimed.size + 2);
+    const [due, next] = first.filter((row) => !this.#claimed.has(integerOf(row, 'id')));
+    if (due === undefined) return { batch: undefined, nextDueAt: undefined };
+    const dueAt = integerOf(due, 'due_at');
+    if (dueAt > now) return { batch: undefined, nextDueAt: dueAt };
+    const batch = this.get(integerOf(due, 'id'));
+    this.#claimed.add(batch.id);
+    return { batch, nextDueAt: next === undefined ? undefined : integerOf(next, 'due_at') };
+  }
+
+  /** Every lane in which there is a pending batch. Looks at each of them: 20,000 for ten million rows. */
+  lanes(campaignId: number): string[] {
+    return this.#lanes.all(campaignId).map((row) => textOf(row, 'lane'));
   }
 
   release(ids: readonly number[]): void {

@@ -24,6 +24,7 @@ export class CampaignTable {
   readonly #finish: StatementSync;
   readonly #unfinish: StatementSync;
   readonly #compact: StatementSync;
+  readonly #setLanes: StatementSync;
   readonly #lists: ListTable;
 
   constructor(file: LedgerFile) {
@@ -50,6 +51,7 @@ export class CampaignTable {
     this.#reopen = file.prepare(`UPDATE campaign SET intake = 'open', finished_at = NULL WHERE id = ?`);
     this.#finish = file.prepare('UPDATE campaign SET finished_at = ? WHERE id = ? AND finished_at IS NULL');
     this.#unfinish = file.prepare('UPDATE campaign SET finished_at = NULL WHERE id = ?');
+    this.#setLanes = file.prepare('UPDATE campaign SET lanes = ? WHERE id = ?');
     this.#compact = file.prepare(
       'UPDATE campaign SET compacted_at = ? WHERE id = ? AND finished_at IS NOT NULL AND compacted_at IS NULL',
     );
@@ -82,6 +84,13 @@ export class CampaignTable {
   replan(id: number, planDigest: string): CampaignRecord {
     this.#replan.run(planDigest, id);
     return this.get(id);
+  }
+
+  setLaneRules(id: number, rules: string | undefined): void {
+    const { rows, lists, intake } = this.get(id);
+    const rowsBefore = intake === 'open' ? (lists.at(-1)?.rowsBefore ?? 0) : rows;
+    invariant(rows === rowsBefore, `the lanes of campaign ${id} were to change in the middle of a list`);
+    this.#setLanes.run(rules ?? null, id);
   }
 
   addTally(id: number, tally: Tally): void {
@@ -147,6 +156,7 @@ export class CampaignTable {
       tally: this.#readTally(id),
       finishedAt: optionalIntegerOf(row, 'finished_at'),
       compactedAt: optionalIntegerOf(row, 'compacted_at'),
+      laneRules: row['lanes'] === null ? undefined : textOf(row, 'lanes'),
     };
   }
 

@@ -29,6 +29,8 @@ export interface CampaignRecord {
   readonly finishedAt: number | undefined;
   /** Since when its rows count as gone, and only this record is left of it; undefined while it has them. */
   readonly compactedAt: number | undefined;
+  /** The rules, as text, by which the list that is or was last taken in is cut into lanes; undefined: all of it is of one lane. */
+  readonly laneRules: string | undefined;
 }
 
 /** One of the lists of a campaign. */
@@ -76,6 +78,20 @@ export interface StoredBatch extends Batch {
   readonly lane: string;
   readonly firstRow: number;
   readonly lastRow: number;
+}
+
+/** What a claim in one lane came to. */
+export interface LaneClaim {
+  /** Undefined where none is due. */
+  readonly batch: StoredBatch | undefined;
+  /** When the lane's next batch becomes due that is not claimed, or became so; undefined where there is none. */
+  readonly nextDueAt: number | undefined;
+}
+
+/** A quota that survives the process: what was granted of it, as text that the ledger does not read. */
+export interface QuotaRecord {
+  readonly name: string;
+  readonly state: string;
 }
 
 /** A stretch of a list. Its refused rows come in ascending order, over all parts of a campaign. */
@@ -178,6 +194,8 @@ export interface Ledger {
 
   /** Stores a part of the list: batches as pending, due now; refused rows with their deliveries. Throws ERR_LIST_TOO_LONG. */
   storeIntake(campaignId: number, part: IntakePart, now: number): Promise<void>;
+  /** Says how the list that is taken in next is cut into lanes. Nothing of that list may be stored yet. */
+  setLaneRules(campaignId: number, rules: string | undefined): Promise<void>;
   /** The payload of the n-th batch that intake stored (from 0), for a re-run of intake to compare with. */
   readIntakeBatch(campaignId: number, n: number): Promise<Uint8Array | undefined>;
   /** The row number of the n-th refused row that intake stored (from 0). */
@@ -197,6 +215,10 @@ export interface Ledger {
    * settled or released. Claims live in memory: a restart claims again.
    */
   claimDue(campaignId: number, now: number, limit: number): Promise<StoredBatch[]>;
+  /** The same for one batch of one lane. */
+  claimOfLane(campaignId: number, lane: string, now: number): Promise<LaneClaim>;
+  /** The lanes in which there are pending batches. */
+  listLanes(campaignId: number): Promise<string[]>;
   release(batchIds: readonly number[]): Promise<void>;
   /** A pending batch, whole; undefined where none has this id. */
   findBatch(batchId: number): Promise<StoredBatch | undefined>;
@@ -240,6 +262,10 @@ export interface Ledger {
    * with the batches that interleave at one row, not with the list.
    */
   readResults(campaignId: number): AsyncIterable<readonly ResultRow[]>;
+  /** What was written of quotas since `writtenSince` (in ms since the epoch); older ones are forgotten. */
+  readQuotas(writtenSince: number): Promise<QuotaRecord[]>;
+  writeQuotas(quotas: readonly QuotaRecord[], now: number): Promise<void>;
+
   /** Recounts one consistent state. Blocks for about a second per ten million rows. */
   auditCampaign(campaignId: number): Promise<CampaignAudit>;
   /** Frees the state directory. Closing twice does nothing more. */

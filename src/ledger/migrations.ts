@@ -19,6 +19,14 @@ const migrations: readonly (readonly string[])[] = [
     `INSERT INTO list SELECT id, 1, list_digest, row_count, 0, 0, 0, 0 FROM campaign WHERE intake = 'complete'`,
     'ALTER TABLE campaign DROP COLUMN list_digest',
     'ALTER TABLE campaign ADD COLUMN compacted_at INTEGER',
+    // How the list that is being taken in is cut into lanes. Format 1 knew one lane, which is what no rules mean.
+    'ALTER TABLE campaign ADD COLUMN lanes TEXT',
+    'CREATE INDEX batch_lane ON batch (campaign_id, lane, due_at, id)',
+    `CREATE TABLE quota (
+      name TEXT PRIMARY KEY,
+      written_at INTEGER NOT NULL,
+      state TEXT NOT NULL
+    ) STRICT, WITHOUT ROWID`,
   ],
 ];
 

@@ -15,17 +15,20 @@ import type {
   CompletedIntake,
   EndCount,
   IntakePart,
+  LaneClaim,
   Ledger,
   LedgerSpace,
   ListRow,
   NewCampaign,
   NewList,
   PendingSummary,
+  QuotaRecord,
   ResultRow,
   RetryChoice,
   Settlement,
   StoredBatch,
 } from './ledger.ts';
+import { QuotaTable } from './quotas.ts';
 import { readResultPages, readRowPages } from './results.ts';
 import { retryRows } from './retry.ts';
 import { settleBatch } from './settle.ts';
@@ -67,6 +70,7 @@ class SqliteLedger implements Ledger {
   readonly #file: LedgerFile;
   readonly #tables: LedgerTables;
   readonly #remnants: Remnants;
+  readonly #quotas: QuotaTable;
 
   constructor(file: LedgerFile) {
     this.#file = file;
@@ -76,6 +80,7 @@ class SqliteLedger implements Ledger {
     const intake = new IntakeStore(file, { campaigns, batches, deliveries });
     this.#tables = { campaigns, batches, deliveries, intake };
     this.#remnants = new Remnants(file);
+    this.#quotas = new QuotaTable(file);
   }
 
   async findCampaign(name: string): Promise<CampaignRecord | undefined> {
@@ -96,6 +101,10 @@ class SqliteLedger implements Ledger {
 
   async storeIntake(campaignId: number, part: IntakePart, now: number): Promise<void> {
     this.#file.write(() => this.#tables.intake.store(campaignId, part, now));
+  }
+
+  async setLaneRules(campaignId: number, rules: string | undefined): Promise<void> {
+    this.#file.write(() => this.#tables.campaigns.setLaneRules(campaignId, rules));
   }
 
   async readIntakeBatch(campaignId: number, n: number): Promise<Uint8Array | undefined> {
@@ -123,6 +132,14 @@ class SqliteLedger implements Ledger {
 
   async claimDue(campaignId: number, now: number, limit: number): Promise<StoredBatch[]> {
     return this.#file.read(() => this.#tables.batches.claimDue(campaignId, now, limit));
+  }
+
+  async claimOfLane(campaignId: number, lane: string, now: number): Promise<LaneClaim> {
+    return this.#file.read(() => this.#tables.batches.claimOfLane(campaignId, lane, now));
+  }
+
+  async listLanes(campaignId: number): Promise<string[]> {
+    return this.#file.read(() => this.#tables.batches.lanes(campaignId));
   }
 
   async findBatch(batchId: number): Promise<StoredBatch | undefined> {
@@ -213,6 +230,14 @@ class SqliteLedger implements Ledger {
   async *readResults(campaignId: number): AsyncGenerator<readonly ResultRow[], void, undefined> {
     const { rows } = this.#file.read(() => this.#tables.campaigns.get(campaignId));
     yield* readResultPages(this.#file, this.#tables, campaignId, rows);
+  }
+
+  async readQuotas(writtenSince: number): Promise<QuotaRecord[]> {
+    return this.#file.write(() => this.#quotas.read(writtenSince));
+  }
+
+  async writeQuotas(quotas: readonly QuotaRecord[], now: number): Promise<void> {
+    this.#file.write(() => this.#quotas.write(quotas, now));
   }
 
   async auditCampaign(campaignId: number): Promise<CampaignAudit> {

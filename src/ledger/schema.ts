@@ -19,7 +19,8 @@ CREATE TABLE campaign (
   refused_taken INTEGER NOT NULL,
   row_count INTEGER NOT NULL,
   finished_at INTEGER,
-  compacted_at INTEGER
+  compacted_at INTEGER,
+  lanes TEXT
 ) STRICT;
 
 CREATE TABLE list (
@@ -55,6 +56,7 @@ CREATE TABLE batch (
 ) STRICT;
 
 CREATE INDEX batch_due ON batch (campaign_id, due_at, id, recipient_count);
+CREATE INDEX batch_lane ON batch (campaign_id, lane, due_at, id);
 
 CREATE TABLE payload (
   batch_id INTEGER PRIMARY KEY,
@@ -100,6 +102,12 @@ CREATE TABLE deferral (
   reply TEXT NOT NULL,
   classification TEXT NOT NULL,
   PRIMARY KEY (key, batch_id)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE quota (
+  name TEXT PRIMARY KEY,
+  written_at INTEGER NOT NULL,
+  state TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 
 PRAGMA application_id = ${applicationId};

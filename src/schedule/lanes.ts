@@ -1,5 +1,4 @@
 // Lanes: which destination domains share limits, so that a slow one never delays another.
-import type { Rate } from '../base/quantity.ts';
 import { sharedLane } from '../mail/batch.ts';
 
 /** Domains that share a lane. Patterns are in lower case: `example.com` alone, `*.example.com` for all below it. */
@@ -9,21 +8,11 @@ export interface LaneGroup {
   readonly domains: readonly string[];
   /** Patterns of the host names of MX records: whose domains are run by the same operator. */
   readonly mx: readonly string[];
-  readonly limits?: LaneLimits | undefined;
-}
-
-/** What a lane may have, over all threads. */
-export interface LaneLimits {
-  readonly rates?: readonly Rate[] | undefined;
-  readonly bytesPerSecond?: number | undefined;
-  readonly maxConnections?: number | undefined;
-  /** How often a connection may be opened. */
-  readonly newConnections?: Rate | undefined;
 }
 
 export interface LaneRules {
   /** The first group with a domain's exact name wins, then the one with the longest pattern above it. */
-  readonly groups: readonly LaneGroup[];
+  readonly groups: readonly Pick<LaneGroup, 'name' | 'domains'>[];
   /** Domains of no group: all in one lane, or each in its own, which has the domain's name. */
   readonly others: 'shared' | 'domain';
 }

@@ -1,5 +1,4 @@
 // A relay as the SMTP client sees it: where it is, how it is secured, and how much it may be given.
-import type { Rate } from '../base/quantity.ts';
 
 /** Plain data: it crosses threads, secrets included, and is never logged. */
 export interface RelayOptions {
@@ -17,7 +16,6 @@ export interface RelayOptions {
   readonly maxConnections: number;
   /** Messages after which a session is replaced. */
   readonly maxMessages: number;
-  readonly rate?: Rate | undefined;
   /**
    * auto: standard where the relay offers PIPELINING (RFC 2920), else off. off: one command at a time. deep: several
    * whole transactions at once where the relay also offers CHUNKING (RFC 3030), else as auto.

@@ -50,8 +50,10 @@ export const gaugeCount = 6;
 export interface BatchTask extends JournalBatch {
   /** Index into `WorkerSetup.relays`. */
   readonly relay: number;
-  /** Indexes into the limiter's table; a message goes when all of them grant. */
+  /** Handles of the limiter's table; a message goes when all of them grant. */
   readonly limits: readonly number[];
+  /** Those of `limits` that are held until the message is settled. */
+  readonly slots: readonly number[];
   /** Names the content of `plan`: threads compile each key once. */
   readonly planKey: string;
   /** A `CampaignPlan`, serialised by node:v8 into memory that all threads share. */

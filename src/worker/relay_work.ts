@@ -1,11 +1,13 @@
 // The work of one thread for one relay: batch runs in, transactions out, as sessions ask for them.
 import type { Clock } from '../base/clock.ts';
 import { messageOf } from '../base/error.ts';
+import { invariant } from '../base/invariant.ts';
 import type { Composer } from '../compose/compose.ts';
 import { carriesUtf8, findLack, formatMail, formatRcpt, type Envelope, type Lack } from '../mail/envelope.ts';
 import type { Recipient } from '../mail/recipient.ts';
 import { judgeLocally, type Verdict } from '../mail/verdict.ts';
 import type { Limiter } from '../schedule/limiter.ts';
+import { PermitQueue } from '../schedule/permit_queue.ts';
 import type { Signer } from '../sign/signer.ts';
 import type { Settled, Transaction } from '../smtp/dialogue.ts';
 import type { Extensions } from '../smtp/extensions.ts';
@@ -30,54 +32,92 @@ export interface CompiledCampaign {
   readonly signer: Signer | undefined;
 }
 
+/** The runs that need the same permits: all of a campaign and lane. */
+interface Flow {
+  readonly key: string;
+  readonly limits: readonly number[];
+  /** Those that are held until the message is settled. */
+  readonly slots: readonly number[];
+  /** Oldest first; a run without waiting recipients is not in it. */
+  runs: BatchRun[];
+}
+
+/**
+ * Flows take turns, so that no lane waits for another's permits; within one the oldest run is finished first, for while its last
+ * recipients are under way the next one keeps the sessions busy.
+ */
 export class RelayWork implements Work<RowTransaction> {
   readonly #limiter: Limiter;
   readonly #clock: Clock;
   readonly #compiled: (run: BatchRun) => CompiledCampaign;
-  /** Oldest first; a run without waiting recipients is not in it. */
-  #runs: BatchRun[] = [];
+  readonly #flows = new Map<string, Flow>();
+  readonly #queue: PermitQueue<Flow>;
 
   constructor(limiter: Limiter, clock: Clock, compiled: (run: BatchRun) => CompiledCampaign) {
     this.#limiter = limiter;
     this.#clock = clock;
     this.#compiled = compiled;
+    this.#queue = new PermitQueue(limiter, (flow) => flow.limits);
   }
 
   get backlog(): number {
     let waiting = 0;
-    for (const run of this.#runs) waiting += run.waiting;
+    for (const { runs } of this.#flows.values()) for (const run of runs) waiting += run.waiting;
     return waiting;
   }
 
   add(run: BatchRun): void {
-    if (run.waiting > 0) this.#runs.push(run);
+    if (run.waiting === 0) return;
+    const { limits, slots } = run.task;
+    const key = limits.join();
+    const known = this.#flows.get(key);
+    if (known !== undefined) {
+      known.runs.push(run);
+      return;
+    }
+    const flow = { key, limits, slots, runs: [run] };
+    this.#flows.set(key, flow);
+    this.#queue.add(flow);
   }
 
-  /** Pull, not push: the permit first, then the message. A run whose limits bind does not hold up the others. */
+  /** Pull, not push: the permit first, then the message. */
   take(extensions: Extensions): RowTransaction | Wait | undefined {
-    let delayMs = Infinity;
-    for (let position = 0; position < this.#runs.length;) {
-      const run = this.#runs[position];
-      if (run === undefined) break;
+    for (;;) {
       const nowMs = this.#clock.monotonic();
-      const refusal = this.#limiter.take(run.task.limits, nowMs);
-      if (refusal !== undefined) {
-        delayMs = Math.min(delayMs, refusal.retryAtMs - nowMs);
-        position += 1;
-        continue;
-      }
-      const recipient = run.take();
-      if (run.waiting === 0) this.#runs.splice(position, 1);
-      const transaction = this.#begin(run, recipient, extensions);
+      const flow = this.#queue.take(nowMs);
+      if (flow === undefined) return this.#waitFrom(nowMs);
+      const transaction = this.#takeOf(flow, extensions);
       if (transaction !== undefined) return transaction;
     }
-    return delayMs === Infinity ? undefined : { kind: 'wait', delayMs };
+  }
+
+  #waitFrom(nowMs: number): Wait | undefined {
+    const { nextAtMs } = this.#queue;
+    return nextAtMs === Infinity ? undefined : { kind: 'wait', delayMs: nextAtMs - nowMs };
+  }
+
+  /** The next recipient of a flow that has its permits; what it does not need of them it gives back. */
+  #takeOf(flow: Flow, extensions: Extensions): RowTransaction | undefined {
+    const [run] = flow.runs;
+    invariant(run !== undefined, 'a permit was granted to a flow without recipients');
+    const recipient = run.take();
+    if (run.waiting === 0) flow.runs.shift();
+    const transaction = this.#begin(run, recipient, extensions);
+    if (flow.runs.length > 0) this.#queue.add(flow);
+    else this.#flows.delete(flow.key);
+    if (transaction === undefined) this.#release(flow.slots);
+    return transaction;
   }
 
   settle(settled: Settled<RowTransaction>): void {
     const { run, row, begunAt } = settled.transaction;
     if (settled.verdict.replyCode !== 0) run.observe((performance.now() - begunAt) / 1000);
+    this.#release(run.task.slots);
     run.settle(row, settled.kind, settled.verdict);
+  }
+
+  #release(slots: readonly number[]): void {
+    if (slots.length > 0) this.#limiter.release(slots);
   }
 
   relayFailed(failure: HandshakeFailure): void {
@@ -86,14 +126,19 @@ export class RelayWork implements Work<RowTransaction> {
 
   /** For the reports of all runs that are not finished, those in flight among them. */
   noteJournalFailure(failure: BatchReport['journalFailure']): void {
-    for (const run of this.#runs) run.noteJournalFailure(failure);
+    for (const run of this.#allRuns()) run.noteJournalFailure(failure);
   }
 
   /** Returns everything that nobody has taken. */
   giveBack(verdict: Verdict, failure?: HandshakeFailure): void {
-    const runs = this.#runs;
-    this.#runs = [];
+    const runs = this.#allRuns();
+    this.#flows.clear();
+    this.#queue.clear();
     for (const run of runs) run.giveBack(verdict, failure);
+  }
+
+  #allRuns(): BatchRun[] {
+    return [...this.#flows.values()].flatMap(({ runs }) => runs);
   }
 
   /**
@@ -140,7 +185,9 @@ export class RelayWork implements Work<RowTransaction> {
 
   /** No recipient of this run can be sent to here, and none is to blame. */
   #refuse(run: BatchRun, recipient: Recipient, verdict: Verdict): undefined {
-    this.#runs = this.#runs.filter((one) => one !== run);
+    // Its flow is being taken from, and is not in the queue.
+    const flow = this.#flows.get(run.task.limits.join());
+    if (flow !== undefined) flow.runs = flow.runs.filter((one) => one !== run);
     run.settle(recipient.row, 'unsent', verdict);
     run.giveBack(verdict, undefined);
   }

@@ -44,7 +44,10 @@ test('the example loads', () => {
     [['X-Campaign', 'spring-sale', 19]],
   );
   assert.partialDeepStrictEqual(file.list, { addressColumn: 'email', format: 'csv' });
-  assert.deepEqual([file.relay, file.rate, file.inDoubt], ['primary', { count: 200, perMs: 1000 }, 'resend']);
+  assert.deepEqual(
+    [file.relay, file.pace.rates, file.inDoubt],
+    ['primary', [{ count: 200, perMs: 1000 }], 'resend'],
+  );
   assert.equal(file.directory, exampleDirectory);
 });
 
@@ -53,7 +56,7 @@ test('a small campaign has defaults', (t) => {
   assert.equal(file.campaign.name, 'spring');
   assert.equal(file.campaign.reversePath, 'hello@example.com');
   assert.deepEqual(
-    [file.relay, file.rate, file.inDoubt, file.campaign.html, file.campaign.replyTo],
+    [file.relay, file.pace.rates[0], file.inDoubt, file.campaign.html, file.campaign.replyTo],
     [undefined, undefined, 'resend', undefined, undefined],
   );
   const usual = {
@@ -279,7 +282,7 @@ const refused: readonly (readonly [what: string, text: string, line: string | Re
   [
     'a rate without a unit',
     `${small}rate: 100`,
-    'spring.yaml:4:7: rate is a number; expected a rate such as 100/s, 6000/m, 20000/h or 50000/d',
+    'spring.yaml:4:7: rate is a number; expected a rate such as 100/s, 6000/m, 20000/h or 50000/d, or a list of them with different units such as [20/s, 50000/d]',
   ],
   [
     'a longest delay below the first',

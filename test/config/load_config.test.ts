@@ -4,9 +4,9 @@ import { availableParallelism } from 'node:os';
 import { join, resolve } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { chooseRelay } from '../../src/config/choose_relay.ts';
+import type { SendRelay } from '../../src/daemon/send.ts';
 import { loadConfig } from '../../src/config/load_config.ts';
 import type { RelayConfig } from '../../src/config/relay.ts';
-import type { RelayOptions } from '../../src/smtp/relay.ts';
 import { errorOf, linesOf, makeFolder } from './problems.ts';
 
 const exampleDirectory = resolve(import.meta.dirname, '../../config');
@@ -25,7 +25,7 @@ function refuse(test: TestContext, text: string, env: NodeJS.ProcessEnv = {}): s
 
 test('a relay of the configuration is a relay of the SMTP client', (t) => {
   const relay: RelayConfig | undefined = load(t, 'relays: { a: { host: localhost } }').relays.get('a');
-  const options: RelayOptions | undefined = relay;
+  const options: SendRelay | undefined = relay;
   const back: RelayConfig | undefined = options;
   assert.equal(back?.name, 'a');
 });
@@ -54,7 +54,7 @@ test('the example loads', () => {
     proxy: undefined,
     maxConnections: 5,
     maxMessages: 100,
-    rate: { count: 100, perMs: 1000 },
+    pace: { rates: [{ count: 100, perMs: 1000 }], burst: undefined },
     pipelining: 'auto',
     inFlight: 16,
     clientName: undefined,
@@ -77,7 +77,7 @@ test("nodemailer's own option values mean what they mean there", (t) => {
   const relay = load(t, text).relays.get('a');
   assert.partialDeepStrictEqual(relay, {
     port: 2525,
-    rate: { count: 7, perMs: 2000 },
+    pace: { rates: [{ count: 7, perMs: 2000 }], burst: undefined },
     connectionTimeoutMs: 1500,
     greetingTimeoutMs: 10_000,
     commandTimeoutMs: 60_000,
@@ -89,7 +89,7 @@ test("nodemailer's own option values mean what they mean there", (t) => {
 
 test('a rateLimit without rateDelta is per second, as in nodemailer', (t) => {
   const relay = load(t, 'relays: { a: { host: localhost, rateLimit: 7 } }').relays.get('a');
-  assert.deepEqual(relay?.rate, { count: 7, perMs: 1000 });
+  assert.deepEqual(relay?.pace.rates, [{ count: 7, perMs: 1000 }]);
 });
 
 const securities: readonly (readonly [what: string, relay: string, security: string, port: number])[] = [
@@ -179,7 +179,7 @@ const refused: readonly (readonly [what: string, relay: string, line: string])[]
   [
     'a rate that is none',
     'host: h.example, rate: 100/sec',
-    'relays.a.rate cannot be used; expected a rate such as 100/s, 6000/m, 20000/h or 50000/d',
+    'relays.a.rate cannot be used; expected a rate such as 100/s, 6000/m, 20000/h or 50000/d, or a list of them with different units such as [20/s, 50000/d]',
   ],
   [
     'a port that is none',
@@ -280,7 +280,7 @@ test('rows are kept forever unless the file names a time from an hour on', (t) =
 
 test('a key that is near no other is told with those there are', (t) => {
   assert.deepEqual(refuse(t, 'colour: red'), [
-    'p.yaml:1:1: unknown key "colour"; expected one of state, durability, keep, threads, drainTimeout, metrics, log, relays, dkim',
+    'p.yaml:1:1: unknown key "colour"; expected one of state, durability, keep, threads, drainTimeout, rate, burst, lanes, metrics, log, relays, dkim',
   ]);
 });
 

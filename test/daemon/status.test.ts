@@ -19,6 +19,7 @@ const record: CampaignRecord = {
   tally: { ...emptyTally(), accepted: 3 },
   finishedAt: undefined,
   compactedAt: undefined,
+  laneRules: undefined,
 };
 
 const noneLeft: PendingSummary = { batches: 0, recipients: 0, oldestDueAt: undefined, nextDueAt: undefined };

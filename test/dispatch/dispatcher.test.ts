@@ -3,7 +3,9 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
-import { Dispatcher, type BatchRunner, type DispatchJournals } from '../../src/dispatch/dispatcher.ts';
+import { Dispatcher } from '../../src/dispatch/dispatcher.ts';
+import type { BatchRunner } from '../../src/dispatch/hands.ts';
+import type { DispatchJournals } from '../../src/dispatch/settling.ts';
 import type { Ledger } from '../../src/ledger/ledger.ts';
 import { openLedger } from '../../src/ledger/open_ledger.ts';
 import { packRecipients, unpackRecipients } from '../../src/mail/batch.ts';
@@ -40,7 +42,7 @@ async function open(
       campaignId: campaign.id,
       campaignName: 'c',
       relayName: 'primary',
-      task: () => ({ relay: 0, limits: [], planKey: '1', plan: new SharedArrayBuffer(0) }),
+      frame: () => ({ relay: 0, limits: [], slots: [], planKey: '1', plan: new SharedArrayBuffer(0) }),
       retry: { firstDelayMs: 20, factor: 2, maxDelayMs: 100, giveUpAfterMs: 60_000, jitter: 0 },
       time: { windows: [], zone: 'UTC' },
       inDoubt: 'resend',
@@ -124,6 +126,7 @@ test('it runs every batch, never more than the threads have room for, and ends',
   let most = 0;
   const runner: BatchRunner = {
     capacity: 3,
+    perLane: 3,
     async run(task) {
       running += 1;
       most = Math.max(most, running);
@@ -142,6 +145,7 @@ test('deferred recipients come again when they are due, with a higher attempt, a
   const seen: number[][] = [];
   const runner: BatchRunner = {
     capacity: 2,
+    perLane: 2,
     run: (task) => {
       seen.push(unpackRecipients(task.payload).map((one) => one.row));
       return Promise.resolve(
@@ -158,6 +162,7 @@ test('deferred recipients come again when they are due, with a higher attempt, a
 test('events come after the commit', async (context) => {
   const runner: BatchRunner = {
     capacity: 1,
+    perLane: 1,
     run: (task) => Promise.resolve(reportOf(task, () => 'rejected')),
   };
   const { dispatcher, events, tally } = await open(context, 4, 4, runner);
@@ -174,6 +179,7 @@ test('batches that the relay’s trouble sent back are tried again after a pause
   const instants: number[] = [];
   const runner: BatchRunner = {
     capacity: 1,
+    perLane: 1,
     run: (task) => {
       instants.push(performance.now());
       const failed = instants.length === 1;
@@ -200,6 +206,7 @@ test('a permanent failure of the relay ends the run; everybody is still pending'
   } as const;
   const runner: BatchRunner = {
     capacity: 2,
+    perLane: 2,
     run: (task) => Promise.resolve({ ...reportOf(task, () => 'unsent', 'relay'), relayFailure: failure }),
   };
   const { dispatcher, ledger } = await open(context, 20, 5, runner);
@@ -209,7 +216,11 @@ test('a permanent failure of the relay ends the run; everybody is still pending'
 
 test('a thread that dies gives its batch back; three in a row end the run with our own error', async (context) => {
   let calls = 0;
-  const dying: BatchRunner = { capacity: 1, run: () => Promise.reject(new Error(`death ${(calls += 1)}`)) };
+  const dying: BatchRunner = {
+    capacity: 1,
+    perLane: 1,
+    run: () => Promise.reject(new Error(`death ${(calls += 1)}`)),
+  };
   const { dispatcher, ledger } = await open(context, 6, 3, dying);
   await assert.rejects(dispatcher.run(), { code: 'ERR_THREAD_CRASHED', exitCode: 70 });
   assert.equal(calls, 3);
@@ -221,6 +232,7 @@ test('of a thread that dies, what its journal knows is settled, and only the res
   let batchId = 0;
   const runner: BatchRunner = {
     capacity: 1,
+    perLane: 1,
     run: (task) => {
       if (batchId === 0) {
         ({ batchId } = task);
@@ -261,6 +273,7 @@ test('of a thread that dies, what its journal knows is settled, and only the res
 test('a journal that cannot be written ends the run with the error of the disk; nobody is lost', async (context) => {
   const runner: BatchRunner = {
     capacity: 1,
+    perLane: 1,
     run: (task) =>
       Promise.resolve({
         ...reportOf(task, () => 'unsent', 'us'),
@@ -276,6 +289,7 @@ test('told to stop, it claims nothing more and waits for what is in hand', async
   const finish: (() => void)[] = [];
   const runner: BatchRunner = {
     capacity: 1,
+    perLane: 1,
     run: (task) => new Promise((resolve) => finish.push(() => resolve(reportOf(task, () => 'accepted')))),
   };
   const { dispatcher, tally } = await open(context, 20, 5, runner);

@@ -95,7 +95,7 @@ async function run(world: World, { answer, time = always, batchMs = 0, stopAt = 
         campaignId: campaign.id,
         campaignName: 'c',
         relayName: 'primary',
-        task: () => ({ relay: 0, limits: [], planKey: '1', plan: new SharedArrayBuffer(0) }),
+        frame: () => ({ relay: 0, limits: [], slots: [], planKey: '1', plan: new SharedArrayBuffer(0) }),
         retry,
         time,
         inDoubt: 'resend',
@@ -108,7 +108,7 @@ async function run(world: World, { answer, time = always, batchMs = 0, stopAt = 
         ended: () => {},
       },
       ledger,
-      { capacity: 1, run: (task) => Promise.resolve(play(world, task, answer, batchMs)) },
+      { capacity: 1, perLane: 1, run: (task) => Promise.resolve(play(world, task, answer, batchMs)) },
       { read: () => new Map(), trim: () => {} },
     );
     dispatcher.notifyListComplete();
@@ -122,7 +122,7 @@ async function run(world: World, { answer, time = always, batchMs = 0, stopAt = 
       const nextAt = Math.max(dueAt, waitsUntil, world.now + second);
       if (nextAt >= stopAt) dispatcher.stop();
       world.now = Math.min(nextAt, stopAt);
-      dispatcher.notifyStored();
+      dispatcher.notifyStored([]);
     }
     assert.ok(isOver, 'it did not end');
     const end = await ending;

@@ -34,7 +34,17 @@ function taskOf(batchId: number, rows: number): BatchTask {
   const memory = new SharedArrayBuffer(bytes.byteLength);
   new Uint8Array(memory).set(bytes);
   const payload = packRecipients(recipients);
-  return { batchId, campaignId: 1, attempt: 1, relay: 0, limits: [], planKey: '1:2', plan: memory, payload };
+  return {
+    batchId,
+    campaignId: 1,
+    attempt: 1,
+    relay: 0,
+    limits: [],
+    slots: [],
+    planKey: '1:2',
+    plan: memory,
+    payload,
+  };
 }
 
 async function open(context: TestContext, threads: number): Promise<{ sandbox: Sandbox; pool: WorkerPool }> {

@@ -21,6 +21,7 @@ test('a fresh campaign is open, empty and found by its name', async (t) => {
     tally: emptyTally(),
     finishedAt: undefined,
     compactedAt: undefined,
+    laneRules: undefined,
   });
   assert.deepEqual(await ledger.findCampaign('spring'), created);
   assert.equal(await ledger.findCampaign('autumn'), undefined);

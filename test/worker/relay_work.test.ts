@@ -5,13 +5,16 @@ import type { Composer } from '../../src/compose/compose.ts';
 import { packRecipients } from '../../src/mail/batch.ts';
 import { makeEnvelope } from '../../src/mail/envelope.ts';
 import type { Outcome } from '../../src/mail/outcome.ts';
-import { attachLimiter, createLimiter } from '../../src/schedule/limiter.ts';
+import { attachLimiter, createLimiter, type LimiterMemory } from '../../src/schedule/limiter.ts';
+import { LimitTable } from '../../src/schedule/limit_table.ts';
 import { parseExtensions } from '../../src/smtp/extensions.ts';
 import { BatchRun } from '../../src/worker/batch_run.ts';
 import { RelayWork } from '../../src/worker/relay_work.ts';
+import { makeReply } from '../../src/mail/reply.ts';
+import { judgeReply } from '../../src/mail/verdict.ts';
 import { planOf } from '../compose/campaigns.ts';
 
-const recipients = [1, 2, 3].map((row) => ({ row, line: row + 1, address: `r${row}@b.example`, cells: [] }));
+const recipientOf = (row: number) => ({ row, line: row + 1, address: `r${row}@b.example`, cells: [] });
 
 const composerThat = (fails: () => never): Composer => ({
   compose({ row }) {
@@ -20,7 +23,19 @@ const composerThat = (fails: () => never): Composer => ({
   },
 });
 
-function openWork(fails: () => never) {
+const neverFails = () => assert.fail('all rows can be made');
+const unlimited = { memory: createLimiter([]), limits: [], slots: [] };
+
+/** Work with one batch of `rows` in it, which needs permits of `limits`. */
+function openWork(
+  fails: () => never,
+  {
+    memory,
+    limits,
+    slots,
+  }: { memory: LimiterMemory; limits: readonly number[]; slots: readonly number[] } = unlimited,
+  rows: readonly number[] = [1, 2, 3],
+) {
   const { campaign } = planOf([], {});
   const clock = { now: () => 0, monotonic: () => 0 };
   const compiled = () => ({
@@ -28,7 +43,7 @@ function openWork(fails: () => never) {
     composer: composerThat(fails),
     signer: undefined,
   });
-  const work = new RelayWork(attachLimiter(createLimiter([])), clock, compiled);
+  const work = new RelayWork(attachLimiter(memory), clock, compiled);
   const noted: Outcome[] = [];
   const journal = {
     writer: 0,
@@ -36,18 +51,22 @@ function openWork(fails: () => never) {
     noteOutcome: (_: unknown, outcome: Outcome) => void noted.push(outcome),
     endBatch: () => {},
   };
-  const task = {
-    batchId: 1,
-    campaignId: 1,
-    attempt: 1,
-    relay: 0,
-    limits: [],
-    planKey: '1',
-    plan: new SharedArrayBuffer(0),
-    payload: packRecipients(recipients),
+  const addBatch = (needed: readonly number[], some: readonly number[]): void => {
+    const task = {
+      batchId: 1,
+      campaignId: 1,
+      attempt: 1,
+      relay: 0,
+      limits: needed,
+      slots,
+      planKey: '1',
+      plan: new SharedArrayBuffer(0),
+      payload: packRecipients(some.map(recipientOf)),
+    };
+    work.add(new BatchRun(task, journal, () => {}));
   };
-  work.add(new BatchRun(task, journal, () => assert.fail('two rows have no outcome yet')));
-  return { work, noted };
+  addBatch(limits, rows);
+  return { work, noted, addBatch };
 }
 
 test('a row whose message is more than memory holds is invalid, and the rows behind it are sent', () => {
@@ -75,4 +94,45 @@ test('a bug of ours is nobody’s row: it escapes, to end the thread and not the
   work.take(extensions);
   assert.throws(() => work.take(extensions), /bug/);
   assert.deepEqual(noted, []);
+});
+
+test('a slot is held until the message is settled, and a row that is not sent gives it back', () => {
+  const table = new LimitTable();
+  const slot = table.put({ kind: 'concurrent', name: 'lane', count: 1 });
+  const { work, noted } = openWork(
+    () => {
+      throw new RangeError('too long');
+    },
+    { memory: table.memory, limits: [slot], slots: [slot] },
+  );
+  const extensions = parseExtensions([], false);
+  const first = work.take(extensions);
+  assert.ok(first !== undefined && 'row' in first);
+  const second = work.take(extensions);
+  assert.ok(second !== undefined && 'kind' in second && second.kind === 'wait');
+  work.settle({ transaction: first, kind: 'accepted', verdict: judgeReply('end', makeReply(250, 'ok')) });
+  // Row 2 cannot be made: were its slot not given back, row 3 would never go.
+  const third = work.take(extensions);
+  assert.ok(third !== undefined && 'row' in third && third.row === 3);
+  assert.deepEqual(
+    noted.map(({ row, kind }) => [row, kind]),
+    [
+      [1, 'accepted'],
+      [2, 'invalid'],
+    ],
+  );
+});
+
+test('a lane whose limit binds does not hold up another, and within a lane the oldest batch is finished first', () => {
+  const table = new LimitTable();
+  const held = table.put({ kind: 'rate', name: 'held', rate: { count: 1, perMs: 3_600_000 } });
+  const { work, addBatch } = openWork(neverFails, { memory: table.memory, limits: [held], slots: [] }, [1]);
+  addBatch([], [11, 12]);
+  addBatch([held], [3]);
+  addBatch([], [13]);
+  const extensions = parseExtensions([], false);
+  const rows = Array.from({ length: 5 }, () => work.take(extensions)).map((one) =>
+    one !== undefined && 'row' in one ? one.row : one?.kind,
+  );
+  assert.deepEqual(rows, [1, 11, 12, 13, 'wait']);
 });
