@@ -138,6 +138,7 @@ test('a quota of a day is never exceeded, over kills and restarts', async (conte
   running.child.kill('SIGTERM');
   const ended = await running.ended;
   assert.equal(ended.code, 75, ended.stderr);
+  assert.match(summaryIn(ended).limitedBy, /the rate limit \((relay box 50|lane gmail 20)\/d until 20\d\d-/);
   assert.ok(sandbox.messages().length <= 50, `${sandbox.messages().length}`);
   assert.ok(countAt(sandbox, 'gmail.com') <= 20);
 });

@@ -14,6 +14,7 @@ import type { Outcome, OutcomeKind } from '../../src/mail/outcome.ts';
 import type { Verdict } from '../../src/mail/verdict.ts';
 import { emptyTransactionTimes } from '../../src/mail/transaction_times.ts';
 import type { BatchReport, BatchTask } from '../../src/worker/contract.ts';
+import { playedThreads, unguarded } from './played_threads.ts';
 
 /** A real ledger with `rows` recipients in batches of `size`, and a dispatcher over threads that the test plays. */
 async function open(
@@ -42,7 +43,15 @@ async function open(
       campaignId: campaign.id,
       campaignName: 'c',
       relayName: 'primary',
-      frame: () => ({ relay: 0, limits: [], slots: [], planKey: '1', plan: new SharedArrayBuffer(0) }),
+      ...unguarded,
+      frame: () => ({
+        relay: 0,
+        limits: [],
+        slots: [],
+        mostSenderRefusals: Infinity,
+        planKey: '1',
+        plan: new SharedArrayBuffer(0),
+      }),
       retry: { firstDelayMs: 20, factor: 2, maxDelayMs: 100, giveUpAfterMs: 60_000, jitter: 0 },
       time: { windows: [], zone: 'UTC' },
       inDoubt: 'resend',
@@ -125,8 +134,7 @@ test('it runs every batch, never more than the threads have room for, and ends',
   let running = 0;
   let most = 0;
   const runner: BatchRunner = {
-    capacity: 3,
-    perLane: 3,
+    ...playedThreads(3),
     async run(task) {
       running += 1;
       most = Math.max(most, running);
@@ -144,8 +152,7 @@ test('it runs every batch, never more than the threads have room for, and ends',
 test('deferred recipients come again when they are due, with a higher attempt, and only they', async (context) => {
   const seen: number[][] = [];
   const runner: BatchRunner = {
-    capacity: 2,
-    perLane: 2,
+    ...playedThreads(2),
     run: (task) => {
       seen.push(unpackRecipients(task.payload).map((one) => one.row));
       return Promise.resolve(
@@ -161,8 +168,7 @@ test('deferred recipients come again when they are due, with a higher attempt, a
 
 test('events come after the commit', async (context) => {
   const runner: BatchRunner = {
-    capacity: 1,
-    perLane: 1,
+    ...playedThreads(1),
     run: (task) => Promise.resolve(reportOf(task, () => 'rejected')),
   };
   const { dispatcher, events, tally } = await open(context, 4, 4, runner);
@@ -178,8 +184,7 @@ test('events come after the commit', async (context) => {
 test('batches that the relay’s trouble sent back are tried again after a pause, and nobody is charged', async (context) => {
   const instants: number[] = [];
   const runner: BatchRunner = {
-    capacity: 1,
-    perLane: 1,
+    ...playedThreads(1),
     run: (task) => {
       instants.push(performance.now());
       const failed = instants.length === 1;
@@ -205,8 +210,7 @@ test('a permanent failure of the relay ends the run; everybody is still pending'
     verdict: verdictOf('unsent', 'relay'),
   } as const;
   const runner: BatchRunner = {
-    capacity: 2,
-    perLane: 2,
+    ...playedThreads(2),
     run: (task) => Promise.resolve({ ...reportOf(task, () => 'unsent', 'relay'), relayFailure: failure }),
   };
   const { dispatcher, ledger } = await open(context, 20, 5, runner);
@@ -217,8 +221,7 @@ test('a permanent failure of the relay ends the run; everybody is still pending'
 test('a thread that dies gives its batch back; three in a row end the run with our own error', async (context) => {
   let calls = 0;
   const dying: BatchRunner = {
-    capacity: 1,
-    perLane: 1,
+    ...playedThreads(1),
     run: () => Promise.reject(new Error(`death ${(calls += 1)}`)),
   };
   const { dispatcher, ledger } = await open(context, 6, 3, dying);
@@ -231,8 +234,7 @@ test('of a thread that dies, what its journal knows is settled, and only the res
   const sent: string[] = [];
   let batchId = 0;
   const runner: BatchRunner = {
-    capacity: 1,
-    perLane: 1,
+    ...playedThreads(1),
     run: (task) => {
       if (batchId === 0) {
         ({ batchId } = task);
@@ -272,8 +274,7 @@ test('of a thread that dies, what its journal knows is settled, and only the res
 
 test('a journal that cannot be written ends the run with the error of the disk; nobody is lost', async (context) => {
   const runner: BatchRunner = {
-    capacity: 1,
-    perLane: 1,
+    ...playedThreads(1),
     run: (task) =>
       Promise.resolve({
         ...reportOf(task, () => 'unsent', 'us'),
@@ -288,8 +289,7 @@ test('a journal that cannot be written ends the run with the error of the disk; 
 test('told to stop, it claims nothing more and waits for what is in hand', async (context) => {
   const finish: (() => void)[] = [];
   const runner: BatchRunner = {
-    capacity: 1,
-    perLane: 1,
+    ...playedThreads(1),
     run: (task) => new Promise((resolve) => finish.push(() => resolve(reportOf(task, () => 'accepted')))),
   };
   const { dispatcher, tally } = await open(context, 20, 5, runner);
