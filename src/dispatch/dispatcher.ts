@@ -229,9 +229,9 @@ export class Dispatcher {
     if (this.#end !== undefined || sendTime.kind === 'over') return longestSleepMs;
     const { blockedUntil, lookAgainMs } = this.#pacing;
     const isFull = this.#hands.room <= 0 || this.#hands.count >= this.#pacing.mostInHand(now);
-    if (isFull && blockedUntil <= now) return Math.min(lookAgainMs, longestSleepMs);
     const opensAt = sendTime.kind === 'closed' ? sendTime.opensAt : 0;
-    const nextAt = Math.min(Math.max(this.#claims.nextAt, blockedUntil, opensAt), endOf(sendTime));
+    const workAt = isFull && blockedUntil <= now ? now + lookAgainMs : this.#claims.nextAt;
+    const nextAt = Math.min(Math.max(workAt, blockedUntil, opensAt), endOf(sendTime));
     return Math.min(Math.max(nextAt - now, 0), longestSleepMs);
   }
 

@@ -71,7 +71,6 @@ export class RelayHealth {
     if (now < blockedUntil) return 0;
     if (isProbe) return 1;
     if (threads === 1) return Infinity;
-    if (this.isUnmet) return 1;
     return sessions < threads ? sessions : Infinity;
   }
 

@@ -82,7 +82,7 @@ test('a campaign whose sender is refused is paused with 75 and the reason, and g
 });
 
 test('wrong credentials are tried once, however many threads and sessions there are', async (context) => {
-  const sandbox = await startSandbox({ tls: 'starttls', auth: { user: 'u', pass: 'right' } });
+  const sandbox = await startSandbox({ tls: 'starttls', auth: { user: 'u', pass: 'right' }, latencyMs: 200 });
   context.after(() => sandbox.close());
   const { folder } = await begin(context, [], ['a.example']);
   const tls = 'tls: { rejectUnauthorized: false }, development: true';

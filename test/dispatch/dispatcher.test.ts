@@ -14,6 +14,7 @@ import type { Outcome, OutcomeKind } from '../../src/mail/outcome.ts';
 import type { Verdict } from '../../src/mail/verdict.ts';
 import { emptyTransactionTimes } from '../../src/mail/transaction_times.ts';
 import type { BatchReport, BatchTask } from '../../src/worker/contract.ts';
+import type { CampaignTime } from '../../src/schedule/campaign_time.ts';
 import { playedThreads, unguarded } from './played_threads.ts';
 
 /** A real ledger with `rows` recipients in batches of `size`, and a dispatcher over threads that the test plays. */
@@ -23,6 +24,7 @@ async function open(
   size: number,
   runner: BatchRunner,
   journals: DispatchJournals = { read: () => new Map(), trim: () => {} },
+  time: CampaignTime = { windows: [], zone: 'UTC' },
 ) {
   const directory = mkdtempSync(join(tmpdir(), 'posthaste-test-'));
   const ledger = await openLedger({ directory });
@@ -53,7 +55,7 @@ async function open(
         plan: new SharedArrayBuffer(0),
       }),
       retry: { firstDelayMs: 20, factor: 2, maxDelayMs: 100, giveUpAfterMs: 60_000, jitter: 0 },
-      time: { windows: [], zone: 'UTC' },
+      time,
       inDoubt: 'resend',
       clock: { now: () => Date.now(), monotonic: () => performance.now() },
       random: () => 0.5,
@@ -300,3 +302,49 @@ test('told to stop, it claims nothing more and waits for what is in hand', async
   assert.deepEqual(await end, { kind: 'stopped' });
   assert.equal((await tally()).accepted, 5);
 });
+
+/** Threads whose batches wait for a permit that never comes: only a recall brings them back, untried. */
+function waitingThreads(first?: (task: BatchTask) => BatchReport): BatchRunner {
+  const recalled: (() => void)[] = [];
+  let runs = 0;
+  return {
+    ...playedThreads(2),
+    recall: () => {
+      for (const one of recalled.splice(0)) one();
+    },
+    run: (task) => {
+      runs += 1;
+      if (runs === 1 && first !== undefined) return Promise.resolve(first(task));
+      return new Promise((resolve) => {
+        recalled.push(() => resolve(reportOf(task, () => 'unsent', 'us')));
+      });
+    },
+  };
+}
+
+test(
+  'when the relay wants a pause, what waits in threads is called back',
+  { timeout: 20_000 },
+  async (context) => {
+    const runner = waitingThreads((task) => reportOf(task, () => 'unsent', 'relay'));
+    const { dispatcher, ledger, events } = await open(context, 4, 2, runner);
+    const ended = dispatcher.run();
+    while (!events.some(({ kind }) => kind === 'relayFailed') || dispatcher.inHand > 0)
+      await new Promise((resolve) => setTimeout(resolve, 1));
+    dispatcher.stop();
+    runner.recall(0);
+    assert.deepEqual(await ended, { kind: 'stopped' });
+    assert.equal((await ledger.pending((await read(ledger)).id)).recipients, 4);
+  },
+);
+
+test(
+  'at the deadline, what waits in threads for a permit is called back and expires',
+  { timeout: 20_000 },
+  async (context) => {
+    const time = { windows: [], zone: 'UTC', deadlineAt: Date.now() + 1000 };
+    const { dispatcher, tally } = await open(context, 6, 2, waitingThreads(), undefined, time);
+    assert.deepEqual(await dispatcher.run(), { kind: 'finished' });
+    assert.equal((await tally()).expired, 6);
+  },
+);
