@@ -14,13 +14,18 @@ export interface Progress {
   close(): void;
 }
 
-/** A progress line on `stream` if that is a terminal. */
-export function openProgress(stream: NodeJS.WriteStream, campaign: string): Progress {
+/** A progress line on `stream` if that is a terminal. `describeHold` names the limit that binds, and until when. */
+export function openProgress(
+  stream: NodeJS.WriteStream,
+  campaign: string,
+  describeHold: () => string | undefined,
+): Progress {
   if (!stream.isTTY) return { note: () => {}, close: () => {} };
   const state = { rows: 0, ended: 0, accepted: 0, deferred: 0, trouble: '' };
   const startedAt = performance.now();
   const draw = (): void => {
-    const line = progressLine(campaign, state, (performance.now() - startedAt) / 1000);
+    const trouble = state.trouble || (describeHold() ?? '');
+    const line = progressLine(campaign, { ...state, trouble }, (performance.now() - startedAt) / 1000);
     stream.write(`\r\u001b[K${line.slice(0, Math.max((stream.columns || unknownColumns) - 1, 20))}`);
   };
   const timer = setInterval(draw, redrawEveryMs);

@@ -128,6 +128,7 @@ async function open(
     campaignPace: file.pace,
     lanes: config.lanes,
     retry: file.retry,
+    pauseAbove: file.pauseAbove,
     time: file.time,
     inDoubt: file.inDoubt,
     durability: config.durability,
@@ -154,7 +155,7 @@ async function runAndReport(
   file: CampaignFile,
   options: SendingOptions,
 ): Promise<ExitCode> {
-  const progress = openProgress(process.stderr, file.campaign.name);
+  const progress = openProgress(process.stderr, file.campaign.name, () => sending.describeHold());
   sending.subscribe((event) => progress.note(event));
   let report: SendReport;
   try {

@@ -2,6 +2,7 @@
 import * as z from 'zod';
 import { envelopeKeys, listKeys, mailboxKeys } from './header_schema.ts';
 import { key, expects } from './key.ts';
+import { pauseSchema } from './pause_schema.ts';
 import { relayName } from './relay_schema.ts';
 import { retrySchema } from './retry_schema.ts';
 import { timeKeys } from './time_schema.ts';
@@ -152,6 +153,10 @@ export const campaignSchema = z.strictObject({
     'What happens to a message whose end was sent and whose reply was never seen: sent again, or left.',
   ),
   ...timeKeys,
+  pauseAbove: key(
+    pauseSchema.prefault({}),
+    'When the campaign is paused, with 75, instead of burning the rest of its list.',
+  ),
   retry: key(retrySchema.prefault({}), 'When deferred recipients are tried again.'),
 });
 

@@ -20,6 +20,7 @@ import { parsePart, parseRest } from './issues.ts';
 import { expectationOf } from './key.ts';
 import { failureOf, type Failure, type Problem } from './problem.ts';
 import { headerDigestParts, readHeaderKeys } from './read_headers.ts';
+import type { PauseRules } from './pause_schema.ts';
 import { readPartials } from './read_partials.ts';
 import { readRetry, type CampaignRetry } from './read_retry.ts';
 import { readTimes, type CampaignTimes } from './read_time.ts';
@@ -46,6 +47,7 @@ export interface CampaignFile {
   readonly pace: Pace;
   readonly inDoubt: 'resend' | 'hold';
   readonly retry: CampaignRetry;
+  readonly pauseAbove: PauseRules;
   readonly time: CampaignTimes;
   /** SHA-256 in hex over all that makes up the message, and nothing else: not the list, not how it is sent. */
   readonly digest: string;
@@ -82,7 +84,7 @@ export function loadCampaign(
   const retry = readRetry(reading);
   const time = readTimes(reading);
   if (problems.length > 0) throw invalid(problems);
-  const { relay, inDoubt } = written;
+  const { relay, inDoubt, pauseAbove } = written;
   return {
     campaign,
     list,
@@ -90,6 +92,7 @@ export function loadCampaign(
     pace: paceOf(written),
     inDoubt,
     retry,
+    pauseAbove,
     time,
     digest: digestOf(campaign, written),
     directory: resolve(dirname(path)),

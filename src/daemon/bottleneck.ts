@@ -9,8 +9,8 @@ export interface RunTimes {
   readonly mainActiveMs: number;
   /** Time in which a session had room and a limit did not grant. */
   readonly permitWaitMs: number;
-  /** The limits of the run for people: "relay primary 100/s". */
-  readonly limits: readonly string[];
+  /** The limit that held messages up, for people: "relay primary 100/s". */
+  readonly limit: string;
   readonly meanTransactionMs: number;
   readonly maxConnections: number;
   readonly cores: number;
@@ -29,7 +29,7 @@ const saturated = 0.8;
 export function nameBottleneck(times: RunTimes): string {
   const perThread = times.wallMs * times.threads;
   // One thread that waits for permits most of the time is enough: the limit is shared.
-  if (times.permitWaitMs / times.wallMs > 0.5) return `the rate limit (${times.limits.join(', ')})`;
+  if (times.permitWaitMs / times.wallMs > 0.5) return `the rate limit (${times.limit})`;
   const threadShare = times.threadActiveMs / perThread;
   const mainShare = times.mainActiveMs / times.wallMs;
   if (threadShare > saturated && threadShare >= mainShare) {

@@ -49,7 +49,11 @@ export function logEvent(log: Log, event: PosthasteEvent): void {
       return log.info({ campaign: event.campaign, until }, 'campaign waits for its time');
     }
     case 'relayFailed':
-      return log.warn({ relay: event.relay, verdict: event.verdict }, 'relay failed');
+      // Somebody has to do something: no patience mends credentials.
+      return log[event.verdict.category === 'relay-auth' ? 'error' : 'warn'](
+        { relay: event.relay, verdict: event.verdict },
+        'relay failed',
+      );
     case 'relayRecovered':
       return log.info({ relay: event.relay }, 'relay takes messages again');
     case 'intakeProgressed':

@@ -9,6 +9,8 @@ import { nameBottleneck, type RunTimes } from './bottleneck.ts';
 export class RunMeter {
   readonly #relay: RelayOptions;
   readonly #limits: RunLimits;
+  /** What held messages up, once the run is over. */
+  #limit = 'none';
   #pool: WorkerPool | undefined;
   #startedAt = performance.now();
   #endedAt: number | undefined;
@@ -33,6 +35,7 @@ export class RunMeter {
 
   stop(): void {
     this.#endedAt = performance.now();
+    this.#limit = this.#limits.describeHold() ?? this.#limits.describeMostRefused() ?? 'none';
     const gauges = this.#pool?.gauges(0);
     this.#final = {
       threadActiveMs: gauges?.activeMs ?? 0,
@@ -63,7 +66,7 @@ export class RunMeter {
       perSecond: this.#answered / (wallMs / 1000),
       threads: this.#pool?.threads ?? 1,
       ...this.#final,
-      limits: this.#limits.texts,
+      limit: this.#limit,
       meanTransactionMs: (this.#transactionSeconds * 1000) / Math.max(this.#transactions, 1),
       maxConnections: this.#relay.maxConnections,
       cores: availableParallelism(),

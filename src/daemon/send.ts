@@ -29,6 +29,7 @@ import { lintCampaign } from './lint_campaign.ts';
 import { logEvent, type Log } from './log.ts';
 import { recoverCampaign, sweepJournals } from './journals.ts';
 import type { MetricsServer } from './metrics_server.ts';
+import { guardRules, pausedError, type PauseAbove } from './pause.ts';
 import { PlanMemory } from './plan_memory.ts';
 import { changedCampaign, checkRetriable } from './retry.ts';
 import { QuotaKeeper } from './quota_keeper.ts';
@@ -61,6 +62,7 @@ export interface SendRequest {
     | undefined;
   readonly retry: RetryPolicy;
   readonly time: CampaignTime;
+  readonly pauseAbove: PauseAbove;
   readonly inDoubt: 'resend' | 'hold';
   readonly durability: 'process' | 'power';
   /** A file, '-' for stdin; undefined goes on with a list that is stored already. */
@@ -147,6 +149,11 @@ export class Sending {
     return `http://${address.family === 'IPv6' ? `[${address.address}]` : address.address}:${address.port}`;
   }
 
+  /** The limit that holds messages up for some time, for people, and until when. */
+  describeHold(): string | undefined {
+    return this.#threads.limits.describeHold();
+  }
+
   async serveMetrics(log: Log): Promise<void> {
     const { metrics, version, relay } = this.#request;
     if (metrics === undefined) return;
@@ -192,6 +199,7 @@ export class Sending {
     this.#closePool().catch(() => {});
     await sweepJournals(this.#request.stateDir, this.#ledger);
     if (end.kind === 'relayFailed') throw relayError(end.failure);
+    if (end.kind === 'paused') throw pausedError(this.#record.name, end.pause);
     if (end.kind === 'stopped') return this.#report('stopped', meter);
     await this.#ledger.finishCampaign(this.#record.id, systemClock.now());
     const report = await this.#report('finished', meter);
@@ -304,7 +312,13 @@ export class Sending {
     const { limits, pool, journals } = this.#threads;
     meter.start(pool);
     const plan = new PlanMemory(this.#record.id, this.#request.campaign);
-    const frame = (lane: string): TaskFrame => ({ relay: 0, ...limits.ofLane(lane), ...plan.current() });
+    const mostSenderRefusals = this.#request.pauseAbove.senderRefusals;
+    const frame = (lane: string): TaskFrame => ({
+      relay: 0,
+      mostSenderRefusals,
+      ...limits.ofLane(lane),
+      ...plan.current(),
+    });
     const dispatcher = new Dispatcher(this.#dispatchOptions(frame), this.#ledger, pool, journals);
     this.#dispatcher = dispatcher;
     if (this.#stopped) dispatcher.stop();
@@ -333,11 +347,15 @@ export class Sending {
   }
 
   #dispatchOptions(frame: (lane: string) => TaskFrame) {
-    const { relay, retry, time, inDoubt } = this.#request;
+    const { relay, retry, time, inDoubt, pauseAbove } = this.#request;
     return {
       campaignId: this.#record.id,
       campaignName: this.#record.name,
       relayName: relay.name,
+      maxSessions: relay.maxConnections,
+      guard: guardRules(pauseAbove),
+      slowDown: (lane: string | undefined, rateFactor: number) =>
+        this.#threads.limits.slowDown(lane, rateFactor),
       frame,
       retry,
       time,

@@ -4,12 +4,11 @@ import { ExitCode, messageOf, PosthasteError } from '../base/error.ts';
 import { invariant } from '../base/invariant.ts';
 import type { PosthasteEvent } from '../mail/event.ts';
 import type { CampaignTime } from '../schedule/campaign_time.ts';
-import type { HandshakeFailure } from '../smtp/handshake.ts';
 import type { BatchReport } from '../worker/contract.ts';
 import { AlarmClock } from './alarm_clock.ts';
 import { Hands, type BatchRunner, type TaskFrame } from './hands.ts';
 import { LaneClaims, type ClaimedBatch, type LaneLedger } from './lane_claims.ts';
-import { RelayHealth } from './relay_health.ts';
+import { Pacing, type PacingEnd, type PacingOptions } from './pacing.ts';
 import { endOf, outcomesAfterDeadline, SendGate } from './send_gate.ts';
 import {
   countFates,
@@ -26,7 +25,7 @@ export interface DispatchLedger extends LaneLedger, SettleLedger {
   nextDueAt(campaignId: number): Promise<number | undefined>;
 }
 
-export interface DispatchOptions extends SettlingOptions {
+export interface DispatchOptions extends SettlingOptions, PacingOptions {
   readonly campaignId: number;
   /** The rest of a task that is not the batch. */
   readonly frame: (lane: string) => TaskFrame;
@@ -36,10 +35,7 @@ export interface DispatchOptions extends SettlingOptions {
   readonly ended: () => void;
 }
 
-export type DispatchEnd =
-  | { readonly kind: 'finished' }
-  | { readonly kind: 'stopped' }
-  | { readonly kind: 'relayFailed'; readonly failure: HandshakeFailure };
+export type DispatchEnd = { readonly kind: 'finished' } | { readonly kind: 'stopped' } | PacingEnd;
 
 /** About 5,000 recipients in one transaction. */
 const batchesExpiredAtOnce = 20;
@@ -60,7 +56,7 @@ export class Dispatcher {
   readonly #hands: Hands;
   readonly #claims: LaneClaims;
   readonly #settling: Settling;
-  readonly #health = new RelayHealth();
+  readonly #pacing: Pacing;
   readonly #gate: SendGate;
   #crashes = 0;
   /** When the campaign was last said to wait until; so that it is said once. */
@@ -79,6 +75,7 @@ export class Dispatcher {
     this.#ledger = ledger;
     this.#hands = new Hands(runner, () => this.#alarm.rouse());
     this.#claims = new LaneClaims(ledger, options.campaignId, runner.perLane);
+    this.#pacing = new Pacing(options, runner, this.#claims);
     this.#settling = new Settling(options, this.#hands, ledger, journals);
   }
 
@@ -124,6 +121,8 @@ export class Dispatcher {
     const sendTime = this.#gate.at(now);
     if (sendTime.kind === 'open') await this.#launchDue(now);
     else if (sendTime.kind === 'over') await this.#expireWaiting(now);
+    // A batch whose lane has to wait would send for as long as that takes.
+    if (sendTime.kind !== 'open' && this.#hands.count > 0) this.#pacing.recall();
     const isAllSettled = complete && this.#hands.count === 0;
     if (isAllSettled && (await this.#ledger.nextDueAt(campaignId)) === undefined)
       this.#decide({ kind: 'finished' });
@@ -131,8 +130,7 @@ export class Dispatcher {
   }
 
   async #launchDue(now: number): Promise<void> {
-    if (now < this.#health.blockedUntil) return;
-    while (this.#hands.room > 0) {
+    while (this.#hands.room > 0 && this.#hands.count < this.#pacing.mostInHand(now)) {
       const batch = await this.#claims.claim(now);
       if (batch === undefined) return;
       this.#hands.launch(batch, this.#options.frame(batch.lane));
@@ -175,9 +173,8 @@ export class Dispatcher {
   }
 
   async #settle(reports: readonly BatchReport[]): Promise<void> {
-    const events: PosthasteEvent[] = [];
-    for (const report of reports) this.#noteHealth(report, events);
     const lanes = reports.map(({ batchId }) => this.#hands.find(batchId)?.lane ?? '');
+    const events = reports.flatMap((report, position) => this.#note(report, lanes[position] ?? ''));
     const settlements = await this.#settling.settle(reports, this.#rulesNow());
     for (const lane of lanes) this.#claims.noteReturned(lane);
     for (const { successors } of settlements)
@@ -191,18 +188,21 @@ export class Dispatcher {
     const isOver = this.#gate.at(now).kind === 'over';
     return {
       now,
-      unsentDueAt: Math.max(now, this.#health.blockedUntil),
+      unsentDueAt: (lane) => this.#pacing.unsentDueAt(lane, now),
       mayExpireUnsent: this.#end === undefined,
       deadlineAt: isOver ? now : this.#gate.deadlineAt,
     };
   }
 
-  #noteHealth(report: BatchReport, events: PosthasteEvent[]): void {
-    const relay = this.#options.relayName;
-    const { recovered, failed, giveUp } = this.#health.note(report, this.#options.clock.now());
-    if (recovered !== undefined) events.push({ kind: 'relayRecovered', relay, verdict: recovered });
-    if (failed !== undefined) events.push({ kind: 'relayFailed', relay, verdict: failed });
-    if (giveUp !== undefined) this.#decide({ kind: 'relayFailed', failure: giveUp });
+  /** What a report tells of relay, lane and campaign; the events of it are for when it is settled. */
+  #note(report: BatchReport, lane: string): readonly PosthasteEvent[] {
+    const { events, end } = this.#pacing.note(report, lane, this.#options.clock.now());
+    if (end !== undefined) {
+      this.#decide(end);
+      // A batch whose lane has to wait would hold up the end.
+      this.#pacing.recall();
+    }
+    return events;
   }
 
   async #settleCrashed(): Promise<void> {
@@ -226,13 +226,12 @@ export class Dispatcher {
     const { clock } = this.#options;
     const now = clock.now();
     const sendTime = this.#gate.at(now);
-    const isIdle = this.#end !== undefined || this.#hands.room <= 0 || sendTime.kind === 'over';
-    if (isIdle) return longestSleepMs;
+    if (this.#end !== undefined || sendTime.kind === 'over') return longestSleepMs;
+    const { blockedUntil, lookAgainMs } = this.#pacing;
+    const isFull = this.#hands.room <= 0 || this.#hands.count >= this.#pacing.mostInHand(now);
     const opensAt = sendTime.kind === 'closed' ? sendTime.opensAt : 0;
-    const nextAt = Math.min(
-      Math.max(this.#claims.nextAt, this.#health.blockedUntil, opensAt),
-      endOf(sendTime),
-    );
+    const workAt = isFull && blockedUntil <= now ? now + lookAgainMs : this.#claims.nextAt;
+    const nextAt = Math.min(Math.max(workAt, blockedUntil, opensAt), endOf(sendTime));
     return Math.min(Math.max(nextAt - now, 0), longestSleepMs);
   }
 

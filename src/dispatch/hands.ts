@@ -8,11 +8,20 @@ export interface BatchRunner {
   /** How many batches the threads take at once, and how many of them may be of one lane. */
   readonly capacity: number;
   readonly perLane: number;
+  readonly threads: number;
   run(task: BatchTask): Promise<BatchReport>;
+  /** Of these `relay` is the number in a task. Sessions that are open, over all threads. */
+  sessionsOpen(relay: number): number;
+  /** Everything that no session has taken comes back. */
+  recall(relay: number): void;
+  allowSessions(relay: number, sessions: number): void;
 }
 
 /** The part of a task that is not the batch. */
-export type TaskFrame = Pick<BatchTask, 'relay' | 'limits' | 'slots' | 'planKey' | 'plan'>;
+export type TaskFrame = Pick<
+  BatchTask,
+  'relay' | 'limits' | 'slots' | 'mostSenderRefusals' | 'planKey' | 'plan'
+>;
 
 export interface Crash {
   readonly batchId: number;

@@ -32,6 +32,8 @@ export class LaneClaims {
   /** By `dueAt`; entries that say something else than the map are passed over. */
   readonly #waiting = new Heap<string>();
   readonly #ready = new Set<string>();
+  /** Lanes whose bound the picker knows. */
+  readonly #bounded = new Set<string>();
   /** The last claim found nothing, and nothing has come since. */
   #isExhausted = false;
 
@@ -53,6 +55,13 @@ export class LaneClaims {
     this.#dueAt.set(lane, dueAt);
     this.#isExhausted &&= dueAt > 0;
     this.#waiting.push(dueAt, lane);
+  }
+
+  /** Nothing of a lane is claimed before an instant (in ms since the epoch), and no more than so many are in hand. */
+  limit(lane: string, limits: { readonly blockedUntil: number; readonly mostInHand: number }): void {
+    this.#bounded.add(lane);
+    this.#picker.setLane(lane, limits);
+    this.#isExhausted = false;
   }
 
   /** A batch of this lane is no longer in hand. */
@@ -81,7 +90,8 @@ export class LaneClaims {
 
   /** When there may be something to claim: 0 for now, Infinity where only what threads have can change that. */
   get nextAt(): number {
-    return this.#isExhausted ? (this.#waiting.firstKey ?? Infinity) : 0;
+    if (!this.#isExhausted) return 0;
+    return Math.min(this.#waiting.firstKey ?? Infinity, this.#picker.nextAt() ?? Infinity);
   }
 
   #findReady(now: number): void {
@@ -89,7 +99,7 @@ export class LaneClaims {
       const lane = this.#waiting.pop();
       if (lane === undefined || this.#dueAt.get(lane) !== at || this.#ready.has(lane)) continue;
       this.#ready.add(lane);
-      this.#picker.setLane(lane, { mostInHand: this.#mostOfLane });
+      if (!this.#bounded.has(lane)) this.limit(lane, { blockedUntil: 0, mostInHand: this.#mostOfLane });
       this.#picker.add(this.#campaignId, lane, 1);
     }
   }

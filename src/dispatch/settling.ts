@@ -36,8 +36,9 @@ export interface SettlingOptions {
 }
 
 /** What of the rules depends on the moment. */
-export type RulesNow = Pick<SettleRules, 'unsentDueAt' | 'mayExpireUnsent' | 'deadlineAt'> & {
+export type RulesNow = Pick<SettleRules, 'mayExpireUnsent' | 'deadlineAt'> & {
   readonly now: number;
+  readonly unsentDueAt: (lane: string) => number;
 };
 
 export class Settling {
@@ -88,7 +89,8 @@ export class Settling {
     const { retry, inDoubt, relayName: relay, random } = this.#options;
     const batch = this.#hands.find(batchId);
     if (batch === undefined) throw new Error(`bug: a report for batch ${batchId}, which is not in hand`);
-    return planSettlement(batch, outcomes, { ...rules, retry, inDoubt, relay }, now, random);
+    const unsentDueAt = rules.unsentDueAt(batch.lane);
+    return planSettlement(batch, outcomes, { ...rules, unsentDueAt, retry, inDoubt, relay }, now, random);
   }
 
   /** Before they are settled: the journal has them, and whom nobody names now nobody might ever name. */

@@ -4,10 +4,12 @@ import { Piscina } from 'piscina';
 import { unpackOutcomes } from '../mail/packed_outcomes.ts';
 import { attachLimiter } from '../schedule/limiter.ts';
 import {
-  controlLength,
+  controlLengthOf,
   controlSlot,
   gaugeCount,
   gaugeSlot,
+  relayControl,
+  relayControlBase,
   type BatchReport,
   type BatchTask,
   type PackedReport,
@@ -44,6 +46,12 @@ export interface WorkerPool {
   /** drain: nothing new, finish what is in flight. now: at once. */
   stop(how: 'drain' | 'now'): void;
   gauges(relay: number): RelayGauges;
+  /** Sessions that are open, over all threads. */
+  sessionsOpen(relay: number): number;
+  /** Everything that no session has taken comes back; what is in flight is finished. */
+  recall(relay: number): void;
+  /** So many sessions the relay may have from now on, over all threads; never more than are configured. */
+  allowSessions(relay: number, sessions: number): void;
   /** QUIT on every session, then ends the threads. */
   close(): Promise<void>;
 }
@@ -54,7 +62,7 @@ export function openWorkerPool(
   lanes = 1,
 ): WorkerPool {
   const { threads, relays } = setup;
-  const control = new SharedArrayBuffer(controlLength * Int32Array.BYTES_PER_ELEMENT);
+  const control = new SharedArrayBuffer(controlLengthOf(relays.length) * Int32Array.BYTES_PER_ELEMENT);
   const gauges = new SharedArrayBuffer(threads * relays.length * gaugeCount * Float64Array.BYTES_PER_ELEMENT);
   const workerData: WorkerSetup = { ...setup, control, gauges };
   const limiter = attachLimiter(setup.limiter);
@@ -70,6 +78,7 @@ export function openWorkerPool(
     workerData,
   });
   let hasRun = false;
+  const controlView = new Int32Array(control);
   // A thread that died inside the limiter would keep everybody else out of it.
   const releaseDead = (): void =>
     limiter.releaseDead((id) => id === threadId || piscina.threads.some((thread) => thread.threadId === id));
@@ -110,7 +119,11 @@ export function openWorkerPool(
       noteIdleDeath = listener;
       for (const error of idleDeaths) listener(error);
     },
-    stop: (how) => void Atomics.store(new Int32Array(control), controlSlot.stop, how === 'drain' ? 1 : 2),
+    stop: (how) => void Atomics.store(controlView, controlSlot.stop, how === 'drain' ? 1 : 2),
+    sessionsOpen: (relay) => sumGauges(new Float64Array(gauges), threads, relays.length, relay).sessionsOpen,
+    recall: (relay) => void Atomics.add(controlView, relayControlBase(relay) + relayControl.recalls, 1),
+    allowSessions: (relay, sessions) =>
+      void Atomics.store(controlView, relayControlBase(relay) + relayControl.sessions, sessions),
     gauges: (relay) => sumGauges(new Float64Array(gauges), threads, relays.length, relay),
     // Without a task there is no session; a thread may not even be ready yet.
     close: () =>

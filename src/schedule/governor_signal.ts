@@ -34,3 +34,17 @@ export function signalOf(verdict: Verdict): GovernorSignal | undefined {
   if (!isThrottled || verdict.stage === 'auth') return { kind: 'down' };
   return { kind: 'throttled', namedDelayMs: parseNamedDelayMs(verdict.text) };
 }
+
+/**
+ * Whether a refusal is of the provider behind the relay rather than of the relay: it came once the recipient was named. 454 is
+ * the relay's own, whenever it comes (SES).
+ */
+export function isOfLane(verdict: Verdict): boolean {
+  const isNamed = verdict.stage === 'rcpt' || verdict.stage === 'data' || verdict.stage === 'end';
+  return isNamed && verdict.replyCode !== 454 && isThrottling(verdict);
+}
+
+/** Whether going on at once would only make it worse. */
+export function isThrottling(verdict: Verdict): boolean {
+  return signalOf(verdict)?.kind === 'throttled';
+}

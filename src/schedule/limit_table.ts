@@ -96,6 +96,16 @@ export class LimitTable {
     return bindings.sort((one, other) => other.untilMs - one.untilMs);
   }
 
+  /** The limit that was the one to hold somebody up most often; undefined where none did. */
+  mostRefused(): string | undefined {
+    let [most, found]: [number, string | undefined] = [0, undefined];
+    for (const [name, entry] of this.#entries) {
+      const refusals = read(this.#blocks.view, this.#baseOf(entry) + field.refusals);
+      if (refusals > most) [most, found] = [refusals, name];
+    }
+    return found;
+  }
+
   /**
    * What is to be written to disk before more can be granted: the durable limits that have used up half of what was
    * reserved for them. Once it is on disk, `commit`; when writing fails, simply do not. `wallMs` is the wall clock at

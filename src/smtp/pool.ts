@@ -76,6 +76,8 @@ export class Pool<T extends Transaction> implements SessionOwner<T> {
   /** A relay that is asked for 200 sessions in one instant takes it for an attack. */
   readonly #handshakes = pLimit(handshakesAtOnce);
   #opening = 0;
+  /** Sessions that this thread may have for now; never more than the configured share. */
+  #share: number;
   /** The relay has opened a session to us: until then it is asked for one, for what refuses one refuses all (RFC 4954 §6). */
   #wasOpened = false;
   #leftAtMs = -Infinity;
@@ -108,6 +110,7 @@ export class Pool<T extends Transaction> implements SessionOwner<T> {
     this.#secrets = secretsOf(relay);
     this.#relay = relay;
     this.#limit = new ConnectionLimit(share);
+    this.#share = share;
     this.#work = work;
     this.#random = random;
     this.#sweeper = setInterval(() => this.#sweep(), sweepEveryMs);
@@ -124,7 +127,7 @@ export class Pool<T extends Transaction> implements SessionOwner<T> {
     return {
       open: this.#sessions.size,
       busy,
-      permitWaitMs: this.#permitWaitMs,
+      permitWaitMs: this.#permitWaitMs + this.#waitingMs(),
       roundTripMs: roundTripMs === Infinity ? 0 : roundTripMs,
       couldGoDeep: this.#couldGoDeep,
     };
@@ -138,6 +141,14 @@ export class Pool<T extends Transaction> implements SessionOwner<T> {
       if (session.hasRoom) session.pump();
     }
     this.#openAsNeeded();
+  }
+
+  /** From now on this thread may have so many sessions; those beyond finish what they have begun. */
+  setShare(share: number): void {
+    this.#share = share;
+    let beyond = this.#sessions.size - share;
+    for (const session of this.#sessions) if (beyond-- > 0) session.retire();
+    this.wake();
   }
 
   /** Says QUIT on every session and waits until all are gone; sessions in a transaction finish it first. */
@@ -217,7 +228,8 @@ export class Pool<T extends Transaction> implements SessionOwner<T> {
     }
     const opening = this.#opening;
     // A session that is nearly spent still counts with the relay.
-    const room = this.#limit.allowed(performance.now()) - this.#sessions.size - opening;
+    const most = Math.min(this.#limit.allowed(performance.now()), this.#share);
+    const room = most - this.#sessions.size - opening;
     const wanted = Math.min(room, this.#work.backlog - idle - opening);
     // A relay that refused the last attempt, or that we have not met, is asked with one session first.
     const asksFirst = this.#reopenDelayMs > 0 || !this.#wasOpened;
@@ -326,6 +338,11 @@ export class Pool<T extends Transaction> implements SessionOwner<T> {
     this.#waitUntilMs = Infinity;
     this.#permitWaitMs += performance.now() - this.#waitingSinceMs;
     this.wake();
+  }
+
+  /** The wait that is not over: for a quota it may be a day. */
+  #waitingMs(): number {
+    return this.#waitTimer === undefined ? 0 : performance.now() - this.#waitingSinceMs;
   }
 
   #sweep(): void {

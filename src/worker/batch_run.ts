@@ -27,6 +27,8 @@ export class BatchRun {
   readonly #finish: (report: BatchReport) => void;
   readonly #outcomes: Outcome[] = [];
   readonly #transactionTimes = emptyTransactionTimes();
+  /** In a row, among those settled last. */
+  senderRefusals = 0;
   #cursor = 0;
   #relayFailure: HandshakeFailure | undefined;
   #journalFailure: BatchReport['journalFailure'];

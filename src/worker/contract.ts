@@ -16,7 +16,7 @@ export interface WorkerSetup {
   /** How many threads share each relay's `maxConnections`; never more than the smallest of those. */
   readonly threads: number;
   readonly limiter: LimiterMemory;
-  /** Int32Array of `controlLength`. */
+  /** Int32Array of `controlLengthOf` the relays. */
   readonly control: SharedArrayBuffer;
   /** Float64Array of threads × relays × `gaugeCount`. */
   readonly gauges: SharedArrayBuffer;
@@ -30,7 +30,22 @@ export const controlSlot = {
   /** Threads that have started; gives each its index. */
   started: 1,
 } as const;
-export const controlLength = 2;
+/** Behind those, for each relay: what the dispatcher tells the threads of it. */
+export const relayControl = {
+  /** Raised by one: everything that nobody has taken is to come back. */
+  recalls: 0,
+  /** Sessions that the relay may have for now, over all threads; 0: as many as are configured. */
+  sessions: 1,
+} as const;
+
+/** Where a relay's part of the control memory begins. */
+export function relayControlBase(relay: number): number {
+  return 2 + relay * 2;
+}
+
+export function controlLengthOf(relays: number): number {
+  return relayControlBase(relays);
+}
 
 /** Gauges of one thread for one relay. Only that thread writes them; an aligned Float64 is read whole. */
 export const gaugeSlot = {
@@ -54,6 +69,8 @@ export interface BatchTask extends JournalBatch {
   readonly limits: readonly number[];
   /** Those of `limits` that are held until the message is settled. */
   readonly slots: readonly number[];
+  /** So many refusals for the sender's sake in a row, and the rest comes back untried. */
+  readonly mostSenderRefusals: number;
   /** Names the content of `plan`: threads compile each key once. */
   readonly planKey: string;
   /** A `CampaignPlan`, serialised by node:v8 into memory that all threads share. */

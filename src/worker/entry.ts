@@ -20,6 +20,8 @@ import {
   controlSlot,
   gaugeCount,
   gaugeSlot,
+  relayControl,
+  relayControlBase,
   type BatchReport,
   type BatchTask,
   type PackedReport,
@@ -39,19 +41,24 @@ const journal = new JournalWriter({ ...setup.journal, writer: startNumber });
 /** Set once the journal cannot be written: this thread sends nothing more. */
 let journalFailure: BatchReport['journalFailure'];
 
-interface Lane {
+/** One relay, as this thread sees it. */
+interface OpenRelay {
   readonly work: RelayWork;
   readonly pool: Pool<RowTransaction>;
+  readonly maxConnections: number;
+  /** What was last seen in the control memory. */
+  recalls: number;
+  sessions: number;
 }
 
-const lanes: Lane[] = setup.relays.map((relay) => {
+const relays: OpenRelay[] = setup.relays.map((relay) => {
   const work = new RelayWork(limiter, systemClock, (run) => compiledFor(run));
   const pool = new Pool(relay, shareOf(relay.maxConnections), work, Math.random, {
     noteEnd: ({ run, row }) => journal.noteEnd(run.task, row),
     commit: () => journal.commit(),
     failed: (error) => stopForJournal(error),
   });
-  return { work, pool };
+  return { work, pool, maxConnections: relay.maxConnections, recalls: 0, sessions: 0 };
 });
 const compiled = new Map<string, CompiledCampaign>();
 /** Campaigns whose templates stay compiled in a thread. */
@@ -60,8 +67,8 @@ let stopSeen = 0;
 
 /** Runs one batch. Resolves when every recipient has an outcome; rejects only on a bug of ours. */
 export function runBatch(task: BatchTask): Promise<PackedReport> {
-  const lane = lanes[task.relay];
-  invariant(lane !== undefined, `a batch for relay number ${task.relay}, which does not exist`);
+  const relay = relays[task.relay];
+  invariant(relay !== undefined, `a batch for relay number ${task.relay}, which does not exist`);
   return new Promise((resolve) => {
     const run = new BatchRun(task, journal, (report) =>
       resolve({ ...report, outcomes: packOutcomes(report.outcomes) }),
@@ -71,16 +78,16 @@ export function runBatch(task: BatchTask): Promise<PackedReport> {
     run.noteJournalFailure(journalFailure);
     const stopped = Atomics.load(control, controlSlot.stop) !== 0 || journalFailure !== undefined;
     if (stopped) return run.giveBack(stopVerdict(), undefined);
-    lane.work.add(run);
+    relay.work.add(run);
     // Not in this promise: it would reject while the run goes on, and whoever hears that takes the thread for dead.
-    setImmediate(() => lane.pool.wake());
+    setImmediate(() => relay.pool.wake());
   });
 }
 
 /** Ends all sessions with QUIT. Runs as a task of its own when the pool closes. */
 export async function closeSessions(): Promise<void> {
   clearInterval(ticker);
-  await Promise.all(lanes.map((lane) => lane.pool.close()));
+  await Promise.all(relays.map(({ pool }) => pool.close()));
   journal.close();
   writeGauges();
 }
@@ -88,7 +95,7 @@ export async function closeSessions(): Promise<void> {
 /** What is not written down is not sent: everything that nobody has taken goes back. */
 function stopForJournal(error: unknown): void {
   journalFailure ??= { code: systemCodeOf(error), text: messageOf(error) };
-  for (const { work } of lanes) {
+  for (const { work } of relays) {
     work.noteJournalFailure(journalFailure);
     work.giveBack(judgeLocally('stopped', `the journal cannot be written: ${journalFailure.text}`));
   }
@@ -123,6 +130,7 @@ function signerFor({ from }: Campaign): Signer | undefined {
 
 const ticker = setInterval(() => {
   followStop();
+  for (const [index, relay] of relays.entries()) followRelay(relay, index);
   writeGauges();
 }, 50);
 ticker.unref();
@@ -132,10 +140,25 @@ function followStop(): void {
   const stop = Atomics.load(control, controlSlot.stop);
   if (stop === stopSeen) return;
   stopSeen = stop;
-  for (const lane of lanes) {
-    if (stop >= 1) lane.work.giveBack(stopVerdict());
-    if (stop >= 2) lane.pool.abort();
+  for (const { work, pool } of relays) {
+    if (stop >= 1) work.giveBack(stopVerdict());
+    if (stop >= 2) pool.abort();
   }
+}
+
+function followRelay(relay: OpenRelay, index: number): void {
+  const base = relayControlBase(index);
+  const recalls = Atomics.load(control, base + relayControl.recalls);
+  if (recalls !== relay.recalls) {
+    relay.recalls = recalls;
+    relay.work.giveBack(judgeLocally('stopped', 'called back before this recipient was tried'));
+  }
+  const sessions = Atomics.load(control, base + relayControl.sessions);
+  if (sessions === relay.sessions) return;
+  relay.sessions = sessions;
+  const allowed = sessions === 0 ? relay.maxConnections : Math.min(sessions, relay.maxConnections);
+  // Where there are fewer than threads, the dispatcher gives work to so many threads only.
+  relay.pool.setShare(Math.max(1, shareOf(allowed)));
 }
 
 function stopVerdict(): Verdict {
@@ -144,9 +167,9 @@ function stopVerdict(): Verdict {
 
 function writeGauges(): void {
   const activeMs = performance.eventLoopUtilization().active;
-  for (const [relay, lane] of lanes.entries()) {
-    const { open, busy, permitWaitMs, roundTripMs, couldGoDeep } = lane.pool.counts;
-    const base = (threadIndex * lanes.length + relay) * gaugeCount;
+  for (const [index, { pool }] of relays.entries()) {
+    const { open, busy, permitWaitMs, roundTripMs, couldGoDeep } = pool.counts;
+    const base = (threadIndex * relays.length + index) * gaugeCount;
     gauges[base + gaugeSlot.sessionsOpen] = open;
     gauges[base + gaugeSlot.sessionsBusy] = busy;
     gauges[base + gaugeSlot.permitWaitMs] = permitWaitMs;

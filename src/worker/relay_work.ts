@@ -1,11 +1,11 @@
 // The work of one thread for one relay: batch runs in, transactions out, as sessions ask for them.
 import type { Clock } from '../base/clock.ts';
 import { messageOf } from '../base/error.ts';
-import { invariant } from '../base/invariant.ts';
 import type { Composer } from '../compose/compose.ts';
 import { carriesUtf8, findLack, formatMail, formatRcpt, type Envelope, type Lack } from '../mail/envelope.ts';
 import type { Recipient } from '../mail/recipient.ts';
-import { judgeLocally, type Verdict } from '../mail/verdict.ts';
+import { concernsCampaign, judgeLocally, type Verdict } from '../mail/verdict.ts';
+import { isOfLane, isThrottling } from '../schedule/governor_signal.ts';
 import type { Limiter } from '../schedule/limiter.ts';
 import { PermitQueue } from '../schedule/permit_queue.ts';
 import type { Signer } from '../sign/signer.ts';
@@ -99,7 +99,8 @@ export class RelayWork implements Work<RowTransaction> {
   /** The next recipient of a flow that has its permits; what it does not need of them it gives back. */
   #takeOf(flow: Flow, extensions: Extensions): RowTransaction | undefined {
     const [run] = flow.runs;
-    invariant(run !== undefined, 'a permit was granted to a flow without recipients');
+    // Given back while it waited; the permit is lost, which is the side to err on.
+    if (run === undefined) return this.#dropEmpty(flow);
     const recipient = run.take();
     if (run.waiting === 0) flow.runs.shift();
     const transaction = this.#begin(run, recipient, extensions);
@@ -109,11 +110,39 @@ export class RelayWork implements Work<RowTransaction> {
     return transaction;
   }
 
+  #dropEmpty(flow: Flow): undefined {
+    this.#flows.delete(flow.key);
+    this.#release(flow.slots);
+  }
+
   settle(settled: Settled<RowTransaction>): void {
     const { run, row, begunAt } = settled.transaction;
     if (settled.verdict.replyCode !== 0) run.observe((performance.now() - begunAt) / 1000);
     this.#release(run.task.slots);
     run.settle(row, settled.kind, settled.verdict);
+    if (settled.kind === 'accepted') run.senderRefusals = 0;
+    else this.#spareTheRest(run, settled.verdict);
+  }
+
+  /** What met one would meet the next: who is throttled stops at once, and not when the batch is at its end. */
+  #spareTheRest(run: BatchRun, verdict: Verdict): void {
+    run.senderRefusals = concernsCampaign(verdict) ? run.senderRefusals + 1 : 0;
+    if (run.senderRefusals >= run.task.mostSenderRefusals)
+      this.#giveBackFlow(run, judgeLocally('stopped', 'the sender is refused: nobody else was tried'));
+    else if (verdict.kind === 'unsent' && isThrottling(verdict)) {
+      const spared = judgeLocally('stopped', 'the relay wants a pause: nobody else was tried');
+      if (isOfLane(verdict)) this.#giveBackFlow(run, spared);
+      else this.giveBack(spared);
+    }
+  }
+
+  /** Returns what nobody has taken of a run's flow. The flow stays in the queue, which has no way out but its turn. */
+  #giveBackFlow(run: BatchRun, verdict: Verdict): void {
+    const flow = this.#flows.get(run.task.limits.join());
+    if (flow === undefined) return;
+    const { runs } = flow;
+    flow.runs = [];
+    for (const one of runs) one.giveBack(verdict, undefined);
   }
 
   #release(slots: readonly number[]): void {

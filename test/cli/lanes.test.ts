@@ -141,3 +141,20 @@ test('a quota of a day is never exceeded, over kills and restarts', async (conte
   assert.ok(sandbox.messages().length <= 50, `${sandbox.messages().length}`);
   assert.ok(countAt(sandbox, 'gmail.com') <= 20);
 });
+
+test('the summary names the limit that binds, and until when', async (context) => {
+  const sandbox = await openRelay(context);
+  const folder = new Folder(context, {
+    'campaign.yaml': campaignYaml,
+    'list.csv': listOf(['a.example'], 20),
+    'posthaste.yaml': configFor(sandbox, '', ', rate: [1000/s, 5/d], burst: 5'),
+  });
+  const running = folder.start(args);
+  await until(() => sandbox.messages().length === 5);
+  // What led up to this may have taken long on a busy machine; most of the run is to be waiting.
+  await new Promise((resolve) => setTimeout(resolve, 4000));
+  running.child.kill('SIGTERM');
+  const ended = await running.ended;
+  assert.match(summaryIn(ended).limitedBy, /the rate limit \(relay box 5\/d until 20\d\d-/, ended.stderr);
+  assert.equal(sandbox.messages().length, 5);
+});

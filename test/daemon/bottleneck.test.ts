@@ -8,7 +8,7 @@ const easy: RunTimes = {
   threadActiveMs: 600,
   mainActiveMs: 300,
   permitWaitMs: 0,
-  limits: ['relay primary 100/s'],
+  limit: 'relay primary 100/s',
   meanTransactionMs: 12.34,
   maxConnections: 5,
   cores: 4,

@@ -14,6 +14,8 @@ import type { Outcome, OutcomeKind } from '../../src/mail/outcome.ts';
 import type { Verdict } from '../../src/mail/verdict.ts';
 import { emptyTransactionTimes } from '../../src/mail/transaction_times.ts';
 import type { BatchReport, BatchTask } from '../../src/worker/contract.ts';
+import type { CampaignTime } from '../../src/schedule/campaign_time.ts';
+import { playedThreads, unguarded } from './played_threads.ts';
 
 /** A real ledger with `rows` recipients in batches of `size`, and a dispatcher over threads that the test plays. */
 async function open(
@@ -22,6 +24,7 @@ async function open(
   size: number,
   runner: BatchRunner,
   journals: DispatchJournals = { read: () => new Map(), trim: () => {} },
+  time: CampaignTime = { windows: [], zone: 'UTC' },
 ) {
   const directory = mkdtempSync(join(tmpdir(), 'posthaste-test-'));
   const ledger = await openLedger({ directory });
@@ -42,9 +45,17 @@ async function open(
       campaignId: campaign.id,
       campaignName: 'c',
       relayName: 'primary',
-      frame: () => ({ relay: 0, limits: [], slots: [], planKey: '1', plan: new SharedArrayBuffer(0) }),
+      ...unguarded,
+      frame: () => ({
+        relay: 0,
+        limits: [],
+        slots: [],
+        mostSenderRefusals: Infinity,
+        planKey: '1',
+        plan: new SharedArrayBuffer(0),
+      }),
       retry: { firstDelayMs: 20, factor: 2, maxDelayMs: 100, giveUpAfterMs: 60_000, jitter: 0 },
-      time: { windows: [], zone: 'UTC' },
+      time,
       inDoubt: 'resend',
       clock: { now: () => Date.now(), monotonic: () => performance.now() },
       random: () => 0.5,
@@ -125,8 +136,7 @@ test('it runs every batch, never more than the threads have room for, and ends',
   let running = 0;
   let most = 0;
   const runner: BatchRunner = {
-    capacity: 3,
-    perLane: 3,
+    ...playedThreads(3),
     async run(task) {
       running += 1;
       most = Math.max(most, running);
@@ -144,8 +154,7 @@ test('it runs every batch, never more than the threads have room for, and ends',
 test('deferred recipients come again when they are due, with a higher attempt, and only they', async (context) => {
   const seen: number[][] = [];
   const runner: BatchRunner = {
-    capacity: 2,
-    perLane: 2,
+    ...playedThreads(2),
     run: (task) => {
       seen.push(unpackRecipients(task.payload).map((one) => one.row));
       return Promise.resolve(
@@ -161,8 +170,7 @@ test('deferred recipients come again when they are due, with a higher attempt, a
 
 test('events come after the commit', async (context) => {
   const runner: BatchRunner = {
-    capacity: 1,
-    perLane: 1,
+    ...playedThreads(1),
     run: (task) => Promise.resolve(reportOf(task, () => 'rejected')),
   };
   const { dispatcher, events, tally } = await open(context, 4, 4, runner);
@@ -178,8 +186,7 @@ test('events come after the commit', async (context) => {
 test('batches that the relay’s trouble sent back are tried again after a pause, and nobody is charged', async (context) => {
   const instants: number[] = [];
   const runner: BatchRunner = {
-    capacity: 1,
-    perLane: 1,
+    ...playedThreads(1),
     run: (task) => {
       instants.push(performance.now());
       const failed = instants.length === 1;
@@ -205,8 +212,7 @@ test('a permanent failure of the relay ends the run; everybody is still pending'
     verdict: verdictOf('unsent', 'relay'),
   } as const;
   const runner: BatchRunner = {
-    capacity: 2,
-    perLane: 2,
+    ...playedThreads(2),
     run: (task) => Promise.resolve({ ...reportOf(task, () => 'unsent', 'relay'), relayFailure: failure }),
   };
   const { dispatcher, ledger } = await open(context, 20, 5, runner);
@@ -217,8 +223,7 @@ test('a permanent failure of the relay ends the run; everybody is still pending'
 test('a thread that dies gives its batch back; three in a row end the run with our own error', async (context) => {
   let calls = 0;
   const dying: BatchRunner = {
-    capacity: 1,
-    perLane: 1,
+    ...playedThreads(1),
     run: () => Promise.reject(new Error(`death ${(calls += 1)}`)),
   };
   const { dispatcher, ledger } = await open(context, 6, 3, dying);
@@ -231,8 +236,7 @@ test('of a thread that dies, what its journal knows is settled, and only the res
   const sent: string[] = [];
   let batchId = 0;
   const runner: BatchRunner = {
-    capacity: 1,
-    perLane: 1,
+    ...playedThreads(1),
     run: (task) => {
       if (batchId === 0) {
         ({ batchId } = task);
@@ -272,8 +276,7 @@ test('of a thread that dies, what its journal knows is settled, and only the res
 
 test('a journal that cannot be written ends the run with the error of the disk; nobody is lost', async (context) => {
   const runner: BatchRunner = {
-    capacity: 1,
-    perLane: 1,
+    ...playedThreads(1),
     run: (task) =>
       Promise.resolve({
         ...reportOf(task, () => 'unsent', 'us'),
@@ -288,8 +291,7 @@ test('a journal that cannot be written ends the run with the error of the disk; 
 test('told to stop, it claims nothing more and waits for what is in hand', async (context) => {
   const finish: (() => void)[] = [];
   const runner: BatchRunner = {
-    capacity: 1,
-    perLane: 1,
+    ...playedThreads(1),
     run: (task) => new Promise((resolve) => finish.push(() => resolve(reportOf(task, () => 'accepted')))),
   };
   const { dispatcher, tally } = await open(context, 20, 5, runner);
@@ -300,3 +302,49 @@ test('told to stop, it claims nothing more and waits for what is in hand', async
   assert.deepEqual(await end, { kind: 'stopped' });
   assert.equal((await tally()).accepted, 5);
 });
+
+/** Threads whose batches wait for a permit that never comes: only a recall brings them back, untried. */
+function waitingThreads(first?: (task: BatchTask) => BatchReport): BatchRunner {
+  const recalled: (() => void)[] = [];
+  let runs = 0;
+  return {
+    ...playedThreads(2),
+    recall: () => {
+      for (const one of recalled.splice(0)) one();
+    },
+    run: (task) => {
+      runs += 1;
+      if (runs === 1 && first !== undefined) return Promise.resolve(first(task));
+      return new Promise((resolve) => {
+        recalled.push(() => resolve(reportOf(task, () => 'unsent', 'us')));
+      });
+    },
+  };
+}
+
+test(
+  'when the relay wants a pause, what waits in threads is called back',
+  { timeout: 20_000 },
+  async (context) => {
+    const runner = waitingThreads((task) => reportOf(task, () => 'unsent', 'relay'));
+    const { dispatcher, ledger, events } = await open(context, 4, 2, runner);
+    const ended = dispatcher.run();
+    while (!events.some(({ kind }) => kind === 'relayFailed') || dispatcher.inHand > 0)
+      await new Promise((resolve) => setTimeout(resolve, 1));
+    dispatcher.stop();
+    runner.recall(0);
+    assert.deepEqual(await ended, { kind: 'stopped' });
+    assert.equal((await ledger.pending((await read(ledger)).id)).recipients, 4);
+  },
+);
+
+test(
+  'at the deadline, what waits in threads for a permit is called back and expires',
+  { timeout: 20_000 },
+  async (context) => {
+    const time = { windows: [], zone: 'UTC', deadlineAt: Date.now() + 1000 };
+    const { dispatcher, tally } = await open(context, 6, 2, waitingThreads(), undefined, time);
+    assert.deepEqual(await dispatcher.run(), { kind: 'finished' });
+    assert.equal((await tally()).expired, 6);
+  },
+);

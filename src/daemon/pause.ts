@@ -1,0 +1,32 @@
+// When a campaign is paused: the rules of its file, and the error that a run ends with.
+import { ExitCode, PosthasteError } from '../base/error.ts';
+import type { GuardPause, GuardRules } from '../schedule/campaign_guard.ts';
+
+export interface PauseAbove {
+  readonly senderRefusals: number;
+  /** A share; undefined for no limit. */
+  readonly rejected?: number | undefined;
+  readonly of: number;
+}
+
+/** Mixed with other outcomes, so many refusals of the sender among the last are as bad as some in a row. */
+const senderShare = { share: 0.5, of: 200 };
+
+export function guardRules({ senderRefusals, rejected, of }: PauseAbove): GuardRules {
+  return {
+    senderRefusalsInARow: senderRefusals,
+    senderRefusals: senderShare,
+    rejected: rejected === undefined ? undefined : { share: rejected, of },
+  };
+}
+
+/** What the run ends with. Nobody but those named in the reason has got a fate by it. */
+export function pausedError(campaign: string, { kind, text }: GuardPause): PosthasteError {
+  const cure = kind === 'senderRefused' ? 'mend what the reply says' : 'look at where the list comes from';
+  return new PosthasteError({
+    code: 'ERR_CAMPAIGN_PAUSED',
+    message: `campaign "${campaign}" is paused: ${text}`,
+    hint: `${cure}; then the same command goes on, and posthaste retry sends to those who were rejected`,
+    exitCode: ExitCode.tempFail,
+  });
+}

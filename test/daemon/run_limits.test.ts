@@ -1,0 +1,81 @@
+// The limits of a run: which a lane's messages need, what sets their pace, and how people are told.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { Pace } from '../../src/base/quantity.ts';
+import { RunLimits, type LaneLimits } from '../../src/daemon/run_limits.ts';
+import { attachLimiter } from '../../src/schedule/limiter.ts';
+
+const [second, day] = [1000, 86_400_000];
+const none: Pace = { rates: [] };
+
+function laneOf(name: string, count: number): LaneLimits {
+  return { name, pace: { rates: [{ count, perMs: second }] }, maxConnections: undefined };
+}
+
+function open(relayPace: Pace, lanes: readonly LaneLimits[] = []) {
+  const time = { ms: 1_000_000 };
+  const clock = { now: () => 1_800_000_000_000 + time.ms, monotonic: () => time.ms };
+  const relay = { name: 'box', pace: relayPace };
+  const limits = new RunLimits({ pace: none, relay, campaign: { name: 'spring', pace: none }, lanes }, clock);
+  const limiter = attachLimiter(limits.table.memory);
+  /** How many messages of a lane go within so many ms. */
+  const sendFor = (lane: string, forMs: number): number => {
+    let sent = 0;
+    for (const end = time.ms + forMs; time.ms < end; time.ms += 1)
+      if (limiter.take(limits.ofLane(lane).limits, time.ms) === undefined) sent += 1;
+    return sent;
+  };
+  const reserve = (): void => {
+    while (limits.table.reserve(time.ms, clock.now()).length > 0) limits.table.commit();
+  };
+  return { limits, time, sendFor, reserve };
+}
+
+test('of several rates the shortest sets the pace, and the day only counts', () => {
+  const rates = [
+    { count: 10, perMs: second },
+    { count: 25, perMs: day },
+  ];
+  const { limits, time, sendFor, reserve } = open({ rates });
+  assert.equal(limits.hasQuotas, true);
+  assert.equal(sendFor('', second), 0, 'nothing before it is reserved');
+  let sent = 0;
+  for (let step = 0; step < 50; step += 1) {
+    reserve();
+    sent += sendFor('', 100);
+  }
+  assert.equal(sent, 25);
+  assert.match(limits.describeHold() ?? '', /^relay box 25\/d until 2027-/);
+  time.ms += day * 1.01;
+  reserve();
+  assert.ok(sendFor('', second) > 0);
+});
+
+test('a lane has its own limits beside the shared ones, and each of the others those of other for itself', () => {
+  const { limits, sendFor } = open(none, [laneOf('gmail', 2), laneOf('other', 4)]);
+  assert.equal(limits.hasQuotas, false);
+  for (const name of ['gmail', 'a.example', 'b.example']) sendFor(name, 10 * second);
+  const inTen = ['gmail', 'a.example', 'b.example'].map((name) => sendFor(name, 10 * second));
+  assert.ok(
+    [20, 40, 40].every((most, index) => (inTen[index] ?? 0) <= most && (inTen[index] ?? 0) > most * 0.9),
+    inTen.join(),
+  );
+  assert.equal(sendFor('', 50), 50, 'recipients from before there were lanes have none');
+  assert.equal(limits.describeMostRefused(), 'lane gmail 2/s');
+});
+
+test('slowed down, a lane or the relay has a share of its pace, and its whole pace again afterwards', () => {
+  const lanes = [{ name: 'gmail', pace: { rates: [{ count: 100, perMs: second }] }, maxConnections: 2 }];
+  const { limits, sendFor } = open({ rates: [{ count: 50, perMs: second }] }, lanes);
+  assert.equal(limits.ofLane('gmail').slots.length, 1);
+  sendFor('', second);
+  limits.slowDown(undefined, 0.5);
+  sendFor('', 2 * second);
+  const half = sendFor('', 4 * second);
+  assert.ok(half <= 100 && half > 90, `${half}`);
+  limits.slowDown(undefined, 1);
+  sendFor('', 2 * second);
+  assert.ok(sendFor('', 4 * second) > 180);
+  // Where there is no pace there is nothing to slow down.
+  limits.slowDown('yahoo', 0.5);
+});
