@@ -11,9 +11,9 @@ import { skipUnlessTracing } from './strace.ts';
 const skip = skipUnlessTracing();
 
 test('killed at each sync of the ledger, of a new file and of a checkpoint', { skip }, async (context) => {
-  // Six make a new ledger; then a checkpoint has two.
+  // Some eight make a new ledger; then a checkpoint has two.
   const mailing = await openMailing(context, { rows: 300 });
-  const struck = await killAt(context, mailing, { calls: 'fsync', at: [1, 2, 3, 4, 5, 6, 1, 2] });
+  const struck = await killAt(context, mailing, { calls: 'fsync', at: [1, 2, 3, 4, 5, 6, 7, 8, 9, 1, 2] });
   for (const file of ['ledger.db-journal', 'ledger.db>', 'ledger.db-wal'])
     assert.ok(
       struck.some((call) => call.includes(file)),
