@@ -13,7 +13,7 @@ import { Folder, makeList, summaryIn, type Running } from './posthaste.ts';
 
 /** 600 for the long run: npm run soak. */
 const seconds = Number(process.env['POSTHASTE_SOAK_SECONDS'] ?? 12);
-const perSecond = 150;
+const perSecond = 60;
 const rows = seconds * perSecond;
 
 const faults = [

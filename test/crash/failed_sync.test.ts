@@ -11,16 +11,16 @@ import { countInjected, skipUnlessTracing, strace } from './strace.ts';
 const skip = skipUnlessTracing();
 const config = 'durability: power\nlog: { level: info }\n';
 
-for (const { name, calls, at } of [
+for (const { name, calls, at, rows } of [
   // SQLite calls fsync, the journals fdatasync; libuv's four threads count for themselves.
-  { name: 'a journal', calls: 'fdatasync', at: spread(1, 30, 2) },
-  { name: 'the ledger', calls: 'fsync', at: [1, 5, 9, 3] },
+  { name: 'a journal', calls: 'fdatasync', at: spread(1, 30, 2), rows: 900 },
+  { name: 'the ledger', calls: 'fsync', at: [1, 5, 9, 3], rows: 3000 },
 ]) {
   test(
     `durability: power, and a sync of ${name} fails: 74, no success is claimed, the next run is truthful`,
     { skip },
     async (context) => {
-      const mailing = await openMailing(context, { rows: 900, config });
+      const mailing = await openMailing(context, { rows, config });
       const trace = join(mailing.folder.path, 'trace');
       let failed = 0;
       for (const count of at) {
