@@ -3,7 +3,7 @@ import { truncateSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Random } from '../base/random.ts';
 import { nameRecipient, outcomesAfterLoss, recipientsInDoubt } from '../dispatch/after_loss.ts';
-import { planSettlement, type SettleRules } from '../dispatch/settle.ts';
+import { doubtActionIn, planSettlement, type SettleRules } from '../dispatch/settle.ts';
 import { explainFaults } from '../journal/fault.ts';
 import {
   readJournals,
@@ -65,7 +65,7 @@ export interface Recovery {
 
 export interface RecoveryRules extends Pick<SettleRules, 'retry' | 'inDoubt' | 'relay'> {
   /** Called before a batch is settled with those of it who are in doubt: a recovery that dies behind it would not find them again. */
-  readonly noteDoubt: (inDoubt: readonly NamedRecipient[]) => void;
+  readonly noteDoubt: (inDoubt: readonly NamedRecipient[], action: 'resend' | 'hold') => void;
 }
 
 /**
@@ -94,7 +94,7 @@ export async function recoverCampaign(
       random,
     );
     const doubts = recipientsInDoubt(batch, all).map(nameRecipient);
-    if (doubts.length > 0) rules.noteDoubt(doubts);
+    if (doubts.length > 0) rules.noteDoubt(doubts, doubtActionIn(settlement));
     await ledger.settle([settlement]);
     inDoubt += doubts.length;
     outcomes += all.filter(({ kind }) => kind !== 'unsent').length;

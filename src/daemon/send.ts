@@ -11,7 +11,7 @@ import { takeIn, type IntakePart, type ListOptions } from '../intake/intake.ts';
 import type { CampaignRecord, Ledger, ResultRow, RetryChoice } from '../ledger/ledger.ts';
 import { openLedger } from '../ledger/open_ledger.ts';
 import type { Campaign } from '../mail/campaign.ts';
-import type { NamedRecipient, PosthasteEvent } from '../mail/event.ts';
+import type { PosthasteEvent } from '../mail/event.ts';
 import { sumTally, type Tally } from '../mail/outcome.ts';
 import type { RefusedRow } from '../mail/recipient.ts';
 import type { Sample } from '../metrics/recorder.ts';
@@ -27,7 +27,7 @@ import { compactDue, refuseIfCompacted } from './compact.ts';
 import { chooseLaneRules, laneOfRecipient, laneOfRules, writeRules } from './lane_rules.ts';
 import { lintCampaign } from './lint_campaign.ts';
 import { logEvent, type Log } from './log.ts';
-import { recoverCampaign, sweepJournals } from './journals.ts';
+import { recoverCampaign, sweepJournals, type RecoveryRules } from './journals.ts';
 import type { MetricsServer } from './metrics_server.ts';
 import { guardRules, pausedError, type PauseAbove } from './pause.ts';
 import { PlanMemory } from './plan_memory.ts';
@@ -300,7 +300,7 @@ export class Sending {
   async #recover(): Promise<void> {
     const { stateDir, retry, inDoubt: action, relay } = this.#request;
     const { id, name: campaign } = this.#record;
-    const noteDoubt = (inDoubt: readonly NamedRecipient[]): void =>
+    const noteDoubt: RecoveryRules['noteDoubt'] = (inDoubt, action) =>
       this.#events.publish({ kind: 'doubtFound', campaign, inDoubt, action });
     const rules = { retry, inDoubt: action, relay: relay.name, noteDoubt };
     const recovery = await recoverCampaign(stateDir, this.#ledger, id, rules, systemClock.now(), Math.random);

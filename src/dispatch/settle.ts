@@ -176,3 +176,8 @@ function succeed(batch: Batch & { lane: string }, plans: readonly SuccessorPlan[
     };
   });
 }
+
+/** What becomes of a batch's recipients in doubt. When their time is over nobody sends to them again, whatever was wished. */
+export function doubtActionIn(settlement: Settlement | undefined): 'resend' | 'hold' {
+  return settlement?.deliveries.some(({ fate }) => fate === 'inDoubt') === true ? 'hold' : 'resend';
+}

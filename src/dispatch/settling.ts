@@ -11,7 +11,7 @@ import type { BatchReport } from '../worker/contract.ts';
 import { nameRecipient, outcomesAfterLoss, recipientsInDoubt } from './after_loss.ts';
 import type { Crash, Hands } from './hands.ts';
 import type { ClaimedBatch } from './lane_claims.ts';
-import { planSettlement, type SettleRules, type Settlement } from './settle.ts';
+import { doubtActionIn, planSettlement, type SettleRules, type Settlement } from './settle.ts';
 
 /** What settling needs of the ledger. */
 export interface SettleLedger {
@@ -57,7 +57,7 @@ export class Settling {
   /** Settles reports in one transaction. Returns what became of each. Throws where the ledger or a journal cannot be written. */
   async settle(reports: readonly BatchReport[], rules: RulesNow): Promise<Settlement[]> {
     const settlements = reports.map(({ batchId, outcomes }) => this.plan(batchId, outcomes, rules));
-    for (const report of reports) this.#nameDoubts(report);
+    for (const [position, report] of reports.entries()) this.#nameDoubts(report, settlements[position]);
     await this.#ledger.settle(settlements);
     // Durable before visible: events only now.
     for (const [position, report] of reports.entries()) {
@@ -94,11 +94,12 @@ export class Settling {
   }
 
   /** Before they are settled: the journal has them, and whom nobody names now nobody might ever name. */
-  #nameDoubts({ batchId, outcomes }: BatchReport): void {
+  #nameDoubts({ batchId, outcomes }: BatchReport, settlement: Settlement | undefined): void {
     const batch = this.#hands.find(batchId);
     const inDoubt = batch === undefined ? [] : recipientsInDoubt(batch, outcomes);
     if (inDoubt.length === 0) return;
-    const { campaignName: campaign, inDoubt: action, publish } = this.#options;
+    const { campaignName: campaign, publish } = this.#options;
+    const action = doubtActionIn(settlement);
     publish({ kind: 'doubtFound', campaign, action, inDoubt: inDoubt.map(nameRecipient) });
   }
 

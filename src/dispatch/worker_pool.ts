@@ -15,6 +15,7 @@ import {
   type PackedReport,
   type WorkerSetup,
 } from '../worker/contract.ts';
+import { freePlaces } from '../worker/places.ts';
 
 /** Batches of one lane that a thread has at once: while one is being finished, the other keeps the sessions busy. */
 const batchesPerLane = 2;
@@ -64,7 +65,8 @@ export function openWorkerPool(
   const { threads, relays } = setup;
   const control = new SharedArrayBuffer(controlLengthOf(relays.length) * Int32Array.BYTES_PER_ELEMENT);
   const gauges = new SharedArrayBuffer(threads * relays.length * gaugeCount * Float64Array.BYTES_PER_ELEMENT);
-  const workerData: WorkerSetup = { ...setup, control, gauges };
+  const places = new SharedArrayBuffer(threads * Int32Array.BYTES_PER_ELEMENT);
+  const workerData: WorkerSetup = { ...setup, control, places, gauges };
   const limiter = attachLimiter(setup.limiter);
   const batchesPerThread = Math.min(lanes * batchesPerLane, mostBatchesPerThread);
   const piscina = new Piscina({
@@ -79,9 +81,13 @@ export function openWorkerPool(
   });
   let hasRun = false;
   const controlView = new Int32Array(control);
-  // A thread that died inside the limiter would keep everybody else out of it.
-  const releaseDead = (): void =>
-    limiter.releaseDead((id) => id === threadId || piscina.threads.some((thread) => thread.threadId === id));
+  const isAlive = (id: number): boolean =>
+    id === threadId || piscina.threads.some((thread) => thread.threadId === id);
+  // A thread that died inside the limiter would keep everybody else out of it, and its place from its successor.
+  const releaseDead = (): void => {
+    limiter.releaseDead(isAlive);
+    freePlaces(new Int32Array(places), isAlive);
+  };
   const idleDeaths: unknown[] = [];
   let noteIdleDeath = (error: unknown): void => void idleDeaths.push(error);
   // Without a listener Node ends the whole process. Piscina starts no thread in place of one that died while it was loading:

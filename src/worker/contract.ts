@@ -18,6 +18,8 @@ export interface WorkerSetup {
   readonly limiter: LimiterMemory;
   /** Int32Array of `controlLengthOf` the relays. */
   readonly control: SharedArrayBuffer;
+  /** Int32Array with a place for each thread (places.ts). */
+  readonly places: SharedArrayBuffer;
   /** Float64Array of threads × relays × `gaugeCount`. */
   readonly gauges: SharedArrayBuffer;
   readonly journal: Omit<JournalOptions, 'writer'>;
@@ -27,7 +29,7 @@ export interface WorkerSetup {
 export const controlSlot = {
   /** 0 run, 1 take nothing new and finish what is in flight, 2 stop at once. */
   stop: 0,
-  /** Threads that have started; gives each its index. */
+  /** Threads that have started, those that died among them; numbers their journals. */
   started: 1,
 } as const;
 /** Behind those, for each relay: what the dispatcher tells the threads of it. */

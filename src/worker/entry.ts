@@ -1,6 +1,6 @@
 // The inside of a thread: takes batches as tasks, keeps pools between them, and tells what it is doing.
 import { deserialize } from 'node:v8';
-import { workerData } from 'node:worker_threads';
+import { threadId, workerData } from 'node:worker_threads';
 import { systemClock } from '../base/clock.ts';
 import { messageOf, systemCodeOf } from '../base/error.ts';
 import { invariant } from '../base/invariant.ts';
@@ -27,6 +27,7 @@ import {
   type PackedReport,
   type WorkerSetup,
 } from './contract.ts';
+import { takePlace } from './places.ts';
 import { RelayWork, type CompiledCampaign, type RowTransaction } from './relay_work.ts';
 
 /** Trusted: `dispatch/worker_pool.ts` is the only one that starts this file. */
@@ -35,7 +36,8 @@ const control = new Int32Array(setup.control);
 const gauges = new Float64Array(setup.gauges);
 const limiter = attachLimiter(setup.limiter);
 const startNumber = Atomics.add(control, controlSlot.started, 1);
-const threadIndex = startNumber % setup.threads;
+/** Nobody is dead and still in its place: the pool frees it before a successor is there to ask. */
+const threadIndex = takePlace(new Int32Array(setup.places), threadId) ?? startNumber % setup.threads;
 /** A thread that takes the place of a dead one has a journal of its own. */
 const journal = new JournalWriter({ ...setup.journal, writer: startNumber });
 /** Set once the journal cannot be written: this thread sends nothing more. */

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
-import { planSettlement, type SettleRules } from '../../src/dispatch/settle.ts';
+import { doubtActionIn, planSettlement, type SettleRules } from '../../src/dispatch/settle.ts';
 import { packRecipients, unpackRecipients } from '../../src/mail/batch.ts';
 import type { Outcome, OutcomeKind } from '../../src/mail/outcome.ts';
 
@@ -110,6 +110,21 @@ test('hold keeps a row in doubt as it is', () => {
     () => 0.5,
   );
   assert.equal(deliveries[0]?.fate, 'inDoubt');
+});
+
+test('a row in doubt whose time is over is not sent again, and is not said to be', () => {
+  const settle = (now: number) =>
+    planSettlement(
+      batchOf([1], 3),
+      [outcomeOf(1, 'inDoubt')],
+      { ...rules, inDoubt: 'resend' },
+      now,
+      () => 0.5,
+    );
+  assert.equal(doubtActionIn(settle(5000)), 'resend');
+  const late = settle(99_999);
+  assert.equal(late.deliveries[0]?.fate, 'inDoubt');
+  assert.equal(doubtActionIn(late), 'hold');
 });
 
 function settleUnsent(attempt: number, changed: Partial<SettleRules>, now: number) {
