@@ -1,5 +1,8 @@
 // posthaste retry: again for some, by the real program: nobody who accepted gets it twice, whatever happens.
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { open } from 'node:fs/promises';
+import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { parseFault } from '../../src/sandbox/fault_text.ts';
@@ -161,9 +164,13 @@ test('what cannot be retried is refused with the reason', async (context) => {
 
 test('while the list is not read to its end, a retry is refused with what to do', async (context) => {
   const sandbox = await openRelay(context);
-  const list = makeList(60_000);
-  const folder = new Folder(context, { 'campaign.yaml': campaignYaml, 'list.csv': list });
-  const running = folder.start(['send', 'campaign.yaml', 'list.csv', ...at(sandbox)]);
+  const folder = new Folder(context, { 'campaign.yaml': campaignYaml });
+  // A pipe that has a writer until the test ends: there is always more to come.
+  execFileSync('mkfifo', [join(folder.path, 'pipe')]);
+  const writer = await open(join(folder.path, 'pipe'), 'r+');
+  context.after(() => writer.close());
+  const running = folder.start(['send', 'campaign.yaml', 'pipe', ...at(sandbox)]);
+  await writer.writeFile(makeList(3000));
   while (takenBy(sandbox).length === 0 && running.child.exitCode === null) await delay(1);
   running.child.kill('SIGKILL');
   await running.ended;
