@@ -7,6 +7,7 @@ import { loadCampaign } from '../../src/config/load_campaign.ts';
 import { digestList } from '../../src/intake/source.ts';
 import type { CampaignRecord } from '../../src/ledger/ledger.ts';
 import { openLedger } from '../../src/ledger/open_ledger.ts';
+import { namedInDoubt } from '../crash/mailing.ts';
 import { makeFormat1, springList } from '../ledger/format_1.ts';
 import { allSent, openRelay, rowsIn, sendArgs, takenBy } from './lists.ts';
 import { campaignYaml, Folder, makeList, type Ended } from './posthaste.ts';
@@ -129,11 +130,7 @@ async function readCampaign(folder: Folder): Promise<CampaignRecord> {
   }
 }
 
-/** A recovery names everybody who is in doubt. */
+/** Everybody who is in doubt is named before it is settled. */
 function noteReported({ stderr }: Ended, reported: Set<string>): void {
-  for (const line of stderr.split('\n')) {
-    if (!line.includes('"campaign recovered"')) continue;
-    const { inDoubt }: { inDoubt: { address: string }[] } = JSON.parse(line);
-    for (const { address } of inDoubt) reported.add(address);
-  }
+  for (const { address } of namedInDoubt(stderr)) reported.add(address);
 }
