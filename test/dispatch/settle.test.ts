@@ -112,17 +112,14 @@ test('hold keeps a row in doubt as it is', () => {
   assert.equal(deliveries[0]?.fate, 'inDoubt');
 });
 
+function settleDoubt(now: number) {
+  const outcomes = [outcomeOf(1, 'inDoubt')];
+  return planSettlement(batchOf([1], 3), outcomes, { ...rules, inDoubt: 'resend' }, now, () => 0.5);
+}
+
 test('a row in doubt whose time is over is not sent again, and is not said to be', () => {
-  const settle = (now: number) =>
-    planSettlement(
-      batchOf([1], 3),
-      [outcomeOf(1, 'inDoubt')],
-      { ...rules, inDoubt: 'resend' },
-      now,
-      () => 0.5,
-    );
-  assert.equal(doubtActionIn(settle(5000)), 'resend');
-  const late = settle(99_999);
+  assert.equal(doubtActionIn(settleDoubt(5000)), 'resend');
+  const late = settleDoubt(99_999);
   assert.equal(late.deliveries[0]?.fate, 'inDoubt');
   assert.equal(doubtActionIn(late), 'hold');
 });
