@@ -55,6 +55,10 @@ const probeLostMs = 10 * 60_000;
 const growEveryMs = 10_000;
 /** Whoever has been without trouble for so long has no past. */
 const forgetAfterMs = 120_000;
+/** A relay that was away and has taken messages for so long again is back: the next time begins with a short stop. */
+const backAfterMs = 3000;
+/** How often sessions grow again after a relay was merely away. */
+const regrowEveryMs = 1000;
 /** What was in flight together comes back together: it counts once. */
 const sameTroubleMs = 5000;
 const leastRateFactor = 0.05;
@@ -74,6 +78,9 @@ export class Governor {
   /** Sessions lost in a row. */
   #losses = 0;
   #troubleAt = -Infinity;
+  #throttledAt = -Infinity;
+  /** When the last stop ended with a message taken; undefined where it was for throttling, which is remembered for longer. */
+  #backAt: number | undefined;
   #grownAt = -Infinity;
 
   /** `maxSessions` is what is configured; there is never more. */
@@ -135,9 +142,10 @@ export class Governor {
     this.#isProven = true;
     this.#losses = 0;
     if (this.#stop !== undefined) this.#close(now);
-    if (now - this.#troubleAt >= forgetAfterMs) this.#stops = 0;
+    if (now - this.#troubleAt >= forgetAfterMs || this.#isBack(now)) this.#stops = 0;
     // Steps are counted in time and not in messages: a thousand a second must not grow a thousand times as fast.
-    if (now - Math.max(this.#grownAt, this.#troubleAt) < growEveryMs) return;
+    const everyMs = this.#backAt === undefined ? growEveryMs : regrowEveryMs;
+    if (now - Math.max(this.#grownAt, this.#troubleAt) < everyMs) return;
     this.#grownAt = now;
     const grown =
       this.#sessions < this.#threshold ? Math.min(this.#sessions * 2, this.#threshold) : this.#sessions + 1;
@@ -147,8 +155,14 @@ export class Governor {
 
   /** The probe was taken. Calm is counted from now on: a flapping relay is left alone for longer each time. */
   #close(now: number): void {
+    const mayForget = this.#stop?.reason === 'down' && now - this.#throttledAt >= forgetAfterMs;
+    this.#backAt = mayForget ? now : undefined;
     this.#stop = undefined;
     this.#troubleAt = now;
+  }
+
+  #isBack(now: number): boolean {
+    return this.#backAt !== undefined && now - this.#backAt >= backAfterMs;
   }
 
   /** Too many sessions, but it works. */
@@ -165,9 +179,9 @@ export class Governor {
     const untilAt = now + Math.max(delayOf(reason, this.#stops), namedMs);
     this.#stops += 1;
     this.#losses = 0;
-    if (known === undefined) this.#threshold = Math.max(1, this.#sessions / 2);
+    if (known === undefined && reason === 'throttled') this.#threshold = Math.max(1, this.#sessions / 2);
     this.#sessions = 1;
-    if (reason === 'throttled') this.#slowDown();
+    if (reason === 'throttled') this.#slowDown(now);
     this.#troubleAt = now;
     this.#stop = { reason, untilAt, probedAt: undefined };
   }
@@ -175,13 +189,14 @@ export class Governor {
   /** Batches that were out together come back together: what they tell alike counts once, and what is worse counts. */
   #openWider(known: Stop, reason: StopReason, namedMs: number, now: number): void {
     const isWorse = rank(reason) > rank(known.reason);
-    if (isWorse && reason === 'throttled') this.#slowDown();
+    if (isWorse && reason === 'throttled') this.#slowDown(now);
     const delayMs = isWorse ? Math.max(delayOf(reason, this.#stops - 1), namedMs) : namedMs;
     const untilAt = Math.max(known.untilAt, now + delayMs);
     this.#stop = { reason: isWorse ? reason : known.reason, untilAt, probedAt: undefined };
   }
 
-  #slowDown(): void {
+  #slowDown(now: number): void {
+    this.#throttledAt = now;
     this.#rateFactor = Math.max(leastRateFactor, this.#rateFactor / 2);
   }
 }

@@ -53,13 +53,13 @@ test(`for ${seconds} s of mixed faults ledger, results, metrics and events tell 
   const { sandbox, folder, running } = await begin(context);
   const looks: Look[] = [];
   const metrics = await metricsOf(running);
-  while (running.child.exitCode === null && looks.length < seconds * 4) {
+  while (running.child.exitCode === null && running.child.signalCode === null) {
     const look = await lookAt(folder, running, metrics);
     if (look !== undefined) looks.push(look);
     await delay(1000);
   }
   const ended = await running.ended;
-  assert.equal(ended.code, 0, ended.stderr.slice(-2000));
+  assert.deepEqual([ended.code, ended.signal], [0, null], ended.stderr.slice(-2000));
 
   const states = statesOf(ended.stderr);
   assertInOrder(
@@ -134,7 +134,7 @@ async function lookAt(folder: Folder, running: Running, url: string): Promise<Lo
 async function pause({ child }: Running): Promise<boolean> {
   child.kill('SIGSTOP');
   for (;;) {
-    if (child.exitCode !== null) return false;
+    if (child.exitCode !== null || child.signalCode !== null) return false;
     // proc(5): the state is behind the name; T is stopped.
     const state = /\) (\w)/.exec(readFileSync(`/proc/${child.pid}/stat`, 'utf8'))?.[1];
     if (state === 'T') return true;

@@ -192,6 +192,19 @@ test('a flapping relay is left alone for longer each time, until it has been cal
   assert.equal(governor.allow(now + 4 * minute).blockedUntil, now + 4 * minute + 1000);
 });
 
+test('a relay that refuses a session now and then, and takes messages in between, is left alone for a second each time', () => {
+  const governor = makeRunning();
+  let now = 0;
+  for (let round = 0; round < 20; round += 1) {
+    governor.note({ kind: 'down' }, now);
+    const { blockedUntil } = governor.allow(now);
+    assert.equal(blockedUntil - now, 1000);
+    run(governor, blockedUntil, 8000);
+    now = blockedUntil + 8000;
+    assert.ok(governor.allow(now).sessions > 2, 'its sessions are back, too');
+  }
+});
+
 function kindOf(stage: Stage, code: number, text: string) {
   return signalOf(judgeReply(stage, makeReply(code, text)))?.kind;
 }
