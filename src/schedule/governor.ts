@@ -56,7 +56,7 @@ const growEveryMs = 10_000;
 /** Whoever has been without trouble for so long has no past. */
 const forgetAfterMs = 120_000;
 /** A relay that was away and has taken messages for so long again is back: the next time begins with a short stop. */
-const backAfterMs = 3000;
+const backAfterMs = 200;
 /** How often sessions grow again after a relay was merely away. */
 const regrowEveryMs = 1000;
 /** What was in flight together comes back together: it counts once. */
