@@ -1,4 +1,5 @@
 // The instant that a value of a list means: dates are read strictly, and in the campaign's timezone where they name none.
+import { offsetAt } from '../base/zone.ts';
 
 /** Reads text and numbers as an instant in ms since the epoch; undefined where it is no date. */
 export type ReadInstant = (value: unknown, now: number) => number | undefined;
@@ -14,16 +15,6 @@ const mailDate = /^(?:[A-Z][a-z]{2}, )?\d{1,2} [A-Z][a-z]{2} \d{4} \d\d:\d\d(?::
  * "today". What JavaScript would guess from anything else (01.02.2026 is the second of January) is no date.
  */
 export function makeInstantReader(timezone: string): ReadInstant {
-  const wallClock = new Intl.DateTimeFormat('en-US', {
-    timeZone: timezone,
-    hourCycle: 'h23',
-    year: 'numeric',
-    month: 'numeric',
-    day: 'numeric',
-    hour: 'numeric',
-    minute: 'numeric',
-    second: 'numeric',
-  });
   return (value, now) => {
     if (typeof value === 'number') return Number.isFinite(value) ? value * 1000 : undefined;
     if (typeof value !== 'string') return undefined;
@@ -32,11 +23,11 @@ export function makeInstantReader(timezone: string): ReadInstant {
     if (/^\d{1,12}$/.test(text)) return Number(text) * 1000;
     if (mailDate.test(text)) return orUndefined(Date.parse(text));
     const parts = isoDate.exec(text);
-    return parts === null ? undefined : readIso(parts, wallClock);
+    return parts === null ? undefined : readIso(parts, timezone);
   };
 }
 
-function readIso(parts: RegExpExecArray, wallClock: Intl.DateTimeFormat): number | undefined {
+function readIso(parts: RegExpExecArray, timezone: string): number | undefined {
   const part = (index: number): number => Number(parts[index] ?? 0);
   const [year, month, day, hour, minute, second] = [1, 2, 3, 4, 5, 6].map(part);
   const ms = Math.floor(Number(`0.${parts[7] ?? '0'}`) * 1000);
@@ -51,24 +42,8 @@ function readIso(parts: RegExpExecArray, wallClock: Intl.DateTimeFormat): number
     return wall - minutes * 60_000;
   }
   // The zone's offset is that of the instant, which is what is looked for: the second look is right but in a gap.
-  const guess = wall - offsetAt(wall, wallClock);
-  return wall - offsetAt(guess, wallClock);
-}
-
-/** How far the zone's clocks are ahead of UTC at an instant. */
-function offsetAt(at: number, wallClock: Intl.DateTimeFormat): number {
-  const parts = new Map<string, number>();
-  for (const { type, value } of wallClock.formatToParts(at)) parts.set(type, Number(value));
-  const part = (type: string): number => parts.get(type) ?? 0;
-  const wall = Date.UTC(
-    part('year'),
-    part('month') - 1,
-    part('day'),
-    part('hour'),
-    part('minute'),
-    part('second'),
-  );
-  return wall - Math.floor(at / 1000) * 1000;
+  const guess = wall - offsetAt(timezone, wall);
+  return wall - offsetAt(timezone, guess);
 }
 
 function orUndefined(ms: number): number | undefined {

@@ -1,5 +1,6 @@
 // The keys of a campaign file that templates depend on: one row each.
 import * as z from 'zod';
+import { isZone } from '../base/zone.ts';
 import { expects, key } from './key.ts';
 import { line, text } from './value.ts';
 
@@ -51,7 +52,7 @@ export const templateKeys = {
     sentence: 'Language of numbers, money, plurals and dates in filters (BCP 47).',
     default: '`en`',
   }),
-  timezone: key(text(isTimezone, 'an IANA timezone such as Europe/Berlin').optional(), {
+  timezone: key(text(isZone, 'an IANA timezone such as Europe/Berlin').optional(), {
     sentence: 'Timezone in which filters read dates without one, and write all.',
     default: '`UTC`',
   }),
@@ -99,14 +100,6 @@ function isVariantName(value: string): boolean {
 function isLocale(value: string): boolean {
   try {
     return Intl.NumberFormat.supportedLocalesOf(value).length === 1;
-  } catch {
-    return false;
-  }
-}
-
-function isTimezone(value: string): boolean {
-  try {
-    return new Intl.DateTimeFormat('en', { timeZone: value }).resolvedOptions().timeZone !== '';
   } catch {
     return false;
   }
