@@ -19,6 +19,9 @@ import type { GovernorSignal } from './governor_signal.ts';
  * In closed, AIMD: trouble halves (throttling starts over at one session), and every `growEveryMs` in which messages
  * were taken and nothing went wrong doubles the sessions up to half of what was too many, then adds one. The rate
  * factor is halved and grows by a twentieth.
+ *
+ * Who was merely away (down) and goes on taking messages after the probe is back: its stops are forgotten, and its sessions
+ * double every `regrowEveryMs` up to what they were. Who throttled us within `forgetAfterMs` is not believed so soon.
  */
 
 /** Why nothing is to be sent. */
