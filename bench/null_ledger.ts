@@ -20,7 +20,7 @@ export async function openLedger(_options: LedgerOptions): Promise<Partial<Ledge
     storeIntake: async (campaignId, { batches, columns, rows }, now) => {
       for (const batch of batches) {
         const id = nextId++;
-        waiting.set(id, { ...batch, id, campaignId, attempt: 1, bornAt: now, dueAt: now });
+        waiting.set(id, { ...batch, id, campaignId, attempt: 1, bornAt: now, dueAt: now, relay: '' });
       }
       change({ columns, rows });
     },
@@ -85,4 +85,5 @@ const emptyRecord = {
   finishedAt: undefined,
   compactedAt: undefined,
   laneRules: undefined,
+  steering: undefined,
 } as const;

@@ -2,7 +2,7 @@
 import { ExitCode, messageOf, PosthasteError } from '../base/error.ts';
 import { unreachable } from '../base/invariant.ts';
 import { describeList } from '../daemon/describe_list.ts';
-import type { SendReport } from '../daemon/send.ts';
+import type { SendReport } from '../daemon/campaign_run.ts';
 import { fates } from '../mail/outcome.ts';
 
 /** Prints an error on stderr and returns its exit code. With `json` also as one object on stdout. */

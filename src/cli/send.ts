@@ -6,7 +6,8 @@ import { chooseRelay } from '../config/choose_relay.ts';
 import { loadCampaign, type CampaignFile } from '../config/load_campaign.ts';
 import { loadConfig, type Config } from '../config/load_config.ts';
 import { openLog } from '../daemon/log.ts';
-import type { SendRequest, Sending, SendReport } from '../daemon/send.ts';
+import type { SendReport } from '../daemon/campaign_run.ts';
+import type { SendRequest, Sending } from '../daemon/send.ts';
 import { warnAboutSigning } from '../daemon/signing.ts';
 import { startThreads } from '../daemon/threads.ts';
 import { domainOf } from '../mail/address.ts';
@@ -118,29 +119,37 @@ async function open(
   const log = openLog(process.stderr.isTTY ? 'warn' : config.logLevel, process.stderr);
   const warnings = [...config.warnings, ...warnAboutSigning(config.dkim, file.campaign)];
   for (const warning of warnings) process.stderr.write(`posthaste: warning: ${warning}\n`);
+  const relay = chooseRelay(config, file.relay);
   const request: SendRequest = {
-    stateDir: config.stateDir,
-    campaign: file.campaign,
+    engine: {
+      stateDir: config.stateDir,
+      durability: config.durability,
+      threads: config.threads,
+      relays: [relay],
+      dkim: config.dkim,
+      pace: config.pace,
+      lanes: config.lanes,
+      drainTimeoutMs: config.drainTimeoutMs,
+      isPatient: false,
+    },
+    campaign: {
+      campaign: file.campaign,
+      relays: [{ name: relay.name, weight: 1, rank: 0 }],
+      pace: file.pace,
+      priority: 1,
+      retry: file.retry,
+      time: file.time,
+      pauseAbove: file.pauseAbove,
+      inDoubt: file.inDoubt,
+      listPath,
+      list: { ...file.list, batchRows, partial, expectedRows },
+    },
     planDigest: file.digest,
-    relay: chooseRelay(config, file.relay),
-    dkim: config.dkim,
-    pace: config.pace,
-    campaignPace: file.pace,
-    lanes: config.lanes,
-    retry: file.retry,
-    pauseAbove: file.pauseAbove,
-    time: file.time,
-    inDoubt: file.inDoubt,
-    durability: config.durability,
-    listPath,
-    list: { ...file.list, batchRows, partial, expectedRows },
-    threads: config.threads,
     metrics: config.metrics,
-    drainTimeoutMs: config.drainTimeoutMs,
     version: version(),
   };
   // They load what they need on another core while this thread loads the rest.
-  const threads = startThreads(request);
+  const threads = startThreads(request.engine);
   try {
     const { openSending } = await import('../daemon/send.ts');
     return await openSending(request, threads, log, how);

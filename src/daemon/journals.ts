@@ -73,14 +73,17 @@ export interface RecoveryRules extends Pick<SettleRules, 'retry' | 'inDoubt' | '
  * itself interrupted is done again for what is left. `now` in ms since the epoch.
  */
 export async function recoverCampaign(
-  stateDir: string,
+  { stateDir, ownRun }: { readonly stateDir: string; readonly ownRun: string },
   ledger: Ledger,
   campaignId: number,
   rules: RecoveryRules,
   now: number,
   random: Random,
 ): Promise<Recovery> {
-  const { batches, segments } = readAll(stateDir);
+  // Those of this run are being written, and say nothing of what was before.
+  const { batches, segments } = explainFaults(() =>
+    readJournals(journalDirectory(stateDir), ({ run }) => run !== ownRun),
+  );
   let outcomes = 0;
   let inDoubt = 0;
   const fates: Partial<Tally> = {};

@@ -18,7 +18,8 @@ export interface MetricsServerOptions {
 }
 
 export interface MetricsServer {
-  readonly address: AddressInfo;
+  /** Where it is, without a path. */
+  readonly url: string;
   close(): Promise<void>;
 }
 
@@ -42,10 +43,14 @@ export async function startMetricsServer(options: MetricsServerOptions): Promise
     onError,
   });
   return {
-    address: listener.address,
+    url: urlOf(listener.address),
     close: async () => {
       recorder.close();
       await listener.close();
     },
   };
+}
+
+function urlOf({ address, family, port }: AddressInfo): string {
+  return `http://${family === 'IPv6' ? `[${address}]` : address}:${port}`;
 }

@@ -1,4 +1,4 @@
-// The limits of a run: which there are, by subject, and which of them a lane's messages need.
+// The limits of a run: which there are, by subject, and which of them a batch's messages need.
 import type { Clock } from '../base/clock.ts';
 import { formatRate, type Pace } from '../base/quantity.ts';
 import { sharedLane } from '../mail/batch.ts';
@@ -18,16 +18,23 @@ export interface LaneLimits {
 export interface LimitPlan {
   /** Of all that is sent. */
   readonly pace: Pace;
-  readonly relay: { readonly name: string; readonly pace: Pace };
-  readonly campaign: { readonly name: string; readonly pace: Pace };
+  readonly relays: readonly { readonly name: string; readonly pace: Pace }[];
   readonly lanes: readonly LaneLimits[];
 }
 
-/** What a message of a lane has to be granted by: handles of the table. */
+/** What a message has to be granted by: handles of the table. */
 export interface TaskLimits {
   readonly limits: readonly number[];
   /** Those of them that are held until the message is settled. */
   readonly slots: readonly number[];
+}
+
+/** What limits are about: "all", "relay primary", "campaign spring", "lane gmail". */
+interface SubjectLimits extends TaskLimits {
+  /** In the table. */
+  readonly names: readonly string[];
+  /** The limit that sets the pace; undefined where there is none that may be slowed down. */
+  readonly pace: RateLimit | undefined;
 }
 
 /** From so long windows on a restart would forget what a provider does not. */
@@ -38,49 +45,73 @@ const longHoldMs = 2000;
 /** Owns the table of limits. Those of lanes are made when the first batch of the lane goes out. */
 export class RunLimits {
   readonly table = new LimitTable();
-  readonly #lanes: ReadonlyMap<string, LaneLimits>;
-  readonly #byLane = new Map<string, TaskLimits>();
-  /** The limit that sets the pace of a relay or lane, by subject. */
-  readonly #paces = new Map<string, RateLimit>();
+  readonly #subjects = new Map<string, SubjectLimits>();
   /** For people, by the name in the table: "relay primary 100/s". */
   readonly #texts = new Map<string, string>();
   /** What the run before had granted of limits that are not made yet. */
   readonly #saved = new Map<string, QuotaState>();
-  readonly #shared: readonly number[];
+  #lanes: ReadonlyMap<string, LaneLimits>;
+  /** What is left of a pace, by subject; absent: all of it. */
+  readonly #factors = new Map<string, number>();
   readonly #clock: Clock;
-  readonly #relay: string;
   /** Whether anything has to be written to disk before it is granted. */
-  readonly hasQuotas: boolean;
+  #hasQuotas = false;
 
-  constructor({ pace, relay, campaign, lanes }: LimitPlan, clock: Clock) {
+  constructor(plan: LimitPlan, clock: Clock) {
     this.#clock = clock;
-    this.#relay = `relay ${relay.name}`;
-    const paces = [pace, relay.pace, campaign.pace, ...lanes.map((lane) => lane.pace)];
-    this.hasQuotas = paces.some(({ rates }) => rates.some(isDurable));
-    this.#lanes = new Map(lanes.map((lane) => [lane.name, lane]));
-    this.#shared = [
-      ...this.#put('all', pace),
-      ...this.#put(this.#relay, relay.pace),
-      ...this.#put(`campaign ${campaign.name}`, campaign.pace),
+    this.#lanes = new Map(plan.lanes.map((lane) => [lane.name, lane]));
+    this.#putShared(plan);
+  }
+
+  /** Whether anything has to be written to disk before it is granted, or may have to once its lane comes. */
+  get hasQuotas(): boolean {
+    return this.#hasQuotas || [...this.#lanes.values()].some(({ pace }) => pace.rates.some(isDurable));
+  }
+
+  /** Gives a campaign its limits, or others than it had; what they have counted stays. */
+  setCampaign(name: string, pace: Pace): void {
+    this.#put(`campaign ${name}`, pace);
+  }
+
+  /** Forgets a campaign's limits, once nothing in them counts any more. */
+  dropCampaign(name: string): void {
+    this.#drop(`campaign ${name}`);
+  }
+
+  /** Takes a changed configuration. Batches in hand keep what they have, as far as it is still there. */
+  change(plan: LimitPlan): void {
+    const lanes = new Map(plan.lanes.map((lane) => [lane.name, lane]));
+    this.#putShared(plan);
+    const relays = new Set(plan.relays.map(({ name }) => `relay ${name}`));
+    for (const subject of this.#subjects.keys()) {
+      if (subject.startsWith('relay ') && !relays.has(subject)) this.#drop(subject);
+      // Made again when the lane's next batch goes out.
+      if (subject.startsWith('lane ')) this.#drop(subject);
+    }
+    this.#lanes = lanes;
+  }
+
+  /** What a batch needs. A lane without limits of its own has those of `other`, if it is none of the named ones: each for itself. */
+  of(campaign: string, relay: string, lane: string): TaskLimits {
+    const subjects = [
+      this.#subjects.get('all'),
+      this.#subjects.get(`relay ${relay}`),
+      this.#subjects.get(`campaign ${campaign}`),
+      this.#ofLane(lane),
     ];
+    return {
+      limits: subjects.flatMap((one) => one?.limits ?? []),
+      slots: subjects.flatMap((one) => one?.slots ?? []),
+    };
   }
 
-  /** A lane without limits of its own has those of `other`, if it is none of the named ones: each lane for itself. */
-  ofLane(lane: string): TaskLimits {
-    const known = this.#byLane.get(lane);
-    if (known !== undefined) return known;
-    const own = this.#lanes.get(lane) ?? (lane === '' ? undefined : this.#lanes.get(sharedLane));
-    const made = own === undefined ? { limits: this.#shared, slots: [] } : this.#makeLane(lane, own);
-    this.#byLane.set(lane, made);
-    return made;
-  }
-
-  /** Leaves a share of the rate that sets the pace of a lane, or of the relay; where there is none, nothing. */
-  slowDown(lane: string | undefined, rateFactor: number): void {
-    const pace = this.#paces.get(lane === undefined ? this.#relay : `lane ${lane}`);
-    if (pace === undefined) return;
-    const { count, perMs } = pace.rate;
-    this.table.put({ ...pace, rate: { count: Math.max(1, Math.floor(count * rateFactor)), perMs } });
+  /** Leaves a share of the rate that sets the pace of a lane or relay; where there is none, nothing. */
+  slowDown({ kind, name }: { readonly kind: 'relay' | 'lane'; readonly name: string }, factor: number): void {
+    const subject = `${kind} ${name}`;
+    if (factor < 1) this.#factors.set(subject, factor);
+    else this.#factors.delete(subject);
+    const pace = this.#subjects.get(subject)?.pace;
+    if (pace !== undefined) this.table.put(slowed(pace, factor));
   }
 
   /** Counts what an earlier run had granted. */
@@ -108,36 +139,50 @@ export class RunLimits {
     return this.#texts.get(name) ?? name;
   }
 
-  #makeLane(lane: string, { pace, maxConnections }: LaneLimits): TaskLimits {
+  #putShared({ pace, relays }: LimitPlan): void {
+    this.#put('all', pace);
+    for (const relay of relays) this.#put(`relay ${relay.name}`, relay.pace);
+  }
+
+  #ofLane(lane: string): SubjectLimits | undefined {
+    const own = this.#lanes.get(lane) ?? (lane === '' ? undefined : this.#lanes.get(sharedLane));
+    if (own === undefined) return undefined;
     const subject = `lane ${lane}`;
-    const rates = this.#put(subject, pace);
-    const slots =
-      maxConnections === undefined
-        ? []
-        : [
-            this.#putOne(
-              { kind: 'concurrent', name: `${subject} maxConnections`, count: maxConnections },
-              `${subject} maxConnections ${maxConnections}`,
-            ),
-          ];
-    return { limits: [...this.#shared, ...rates, ...slots], slots };
+    return this.#subjects.get(subject) ?? this.#put(subject, own.pace, own.maxConnections);
   }
 
   /**
    * The shortest window sets the pace. The others have none: of [20/s, 50000/d] the day would otherwise let one
    * go every 1.7 s.
    */
-  #put(subject: string, { rates, burst }: Pace): number[] {
-    return rates.map((rate, position) => {
-      const isKept = isDurable(rate);
+  #put(subject: string, { rates, burst }: Pace, maxConnections?: number): SubjectLimits {
+    const factor = this.#factors.get(subject) ?? 1;
+    const made = rates.map((rate, position): RateLimit => {
       // Without the count: what was granted must be found again when the limit is changed.
       const name = `${subject} per ${rate.perMs} ms`;
       const atOnce = position === 0 ? burst : rate.count;
-      const limit: RateLimit = { kind: 'rate', name, rate, burst: atOnce ?? 1, isDurable: isKept };
-      // A provider's day has so many, however slowly they go.
-      if (position === 0 && !isKept) this.#paces.set(subject, limit);
-      return this.#putOne(limit, `${subject} ${formatRate(rate)}`);
+      return { kind: 'rate', name, rate, burst: atOnce ?? 1, isDurable: isDurable(rate) };
     });
+    const [first] = made;
+    // A provider's day has so many, however slowly they go.
+    const pace = first?.isDurable === true ? undefined : first;
+    const limits = made.map((limit) =>
+      this.#putOne(limit === pace ? slowed(limit, factor) : limit, `${subject} ${formatRate(limit.rate)}`),
+    );
+    const slots = maxConnections === undefined ? [] : [this.#putSlots(subject, maxConnections)];
+    const names = made.map(({ name }) => name);
+    if (slots.length > 0) names.push(slotsName(subject));
+    for (const name of this.#subjects.get(subject)?.names ?? [])
+      if (!names.includes(name)) this.#remove(name);
+    const put = { limits: [...limits, ...slots], slots, names, pace };
+    this.#subjects.set(subject, put);
+    this.#hasQuotas ||= rates.some(isDurable);
+    return put;
+  }
+
+  #putSlots(subject: string, count: number): number {
+    const name = slotsName(subject);
+    return this.#putOne({ kind: 'concurrent', name, count }, `${name} ${count}`);
   }
 
   #putOne(limit: Limit, text: string): number {
@@ -147,12 +192,31 @@ export class RunLimits {
     return handle;
   }
 
+  #drop(subject: string): void {
+    for (const name of this.#subjects.get(subject)?.names ?? []) this.#remove(name);
+    this.#subjects.delete(subject);
+  }
+
+  #remove(name: string): void {
+    this.table.remove(name);
+    this.#texts.delete(name);
+  }
+
   #restoreOne(name: string): void {
     const state = this.#saved.get(name);
-    if (state === undefined) return;
+    if (state === undefined || this.table.handleOf(name) === undefined) return;
     this.#saved.delete(name);
     this.table.restore([state], this.#clock.monotonic(), this.#clock.now());
   }
+}
+
+function slotsName(subject: string): string {
+  return `${subject} maxConnections`;
+}
+
+function slowed(limit: RateLimit, factor: number): RateLimit {
+  const { count, perMs } = limit.rate;
+  return { ...limit, rate: { count: Math.max(1, Math.floor(count * factor)), perMs } };
 }
 
 function isDurable({ perMs }: { readonly perMs: number }): boolean {

@@ -1,17 +1,17 @@
 // The meter of a run: how much, how long, and where the time went.
 import { availableParallelism } from 'node:os';
-import type { WorkerPool } from '../dispatch/worker_pool.ts';
 import type { PosthasteEvent } from '../mail/event.ts';
 import type { RelayOptions } from '../smtp/relay.ts';
-import type { RunLimits } from './run_limits.ts';
 import { nameBottleneck, type RunTimes } from './bottleneck.ts';
+import type { EngineThreads } from './threads.ts';
 
 export class RunMeter {
-  readonly #relay: RelayOptions;
-  readonly #limits: RunLimits;
+  readonly #campaign: string;
+  readonly #relay: RelayOptions | undefined;
+  readonly #number: number;
+  readonly #threads: EngineThreads;
   /** What held messages up, once the run is over. */
   #limit = 'none';
-  #pool: WorkerPool | undefined;
   #startedAt = performance.now();
   #endedAt: number | undefined;
   #mainActiveAtStart = 0;
@@ -22,32 +22,35 @@ export class RunMeter {
     | Pick<RunTimes, 'threadActiveMs' | 'permitWaitMs' | 'mainActiveMs' | 'roundTripMs' | 'deepInFlight'>
     | undefined;
 
-  constructor(relay: RelayOptions, limits: RunLimits) {
+  /** Of several relays the first is looked at; `number` is its number in tasks. */
+  constructor(campaign: string, relay: RelayOptions | undefined, number: number, threads: EngineThreads) {
+    this.#campaign = campaign;
     this.#relay = relay;
-    this.#limits = limits;
+    this.#number = number;
+    this.#threads = threads;
   }
 
-  start(pool: WorkerPool): void {
-    this.#pool = pool;
+  start(): void {
     this.#startedAt = performance.now();
     this.#mainActiveAtStart = performance.eventLoopUtilization().active;
   }
 
   stop(): void {
     this.#endedAt = performance.now();
-    this.#limit = this.#limits.describeHold() ?? this.#limits.describeMostRefused() ?? 'none';
-    const gauges = this.#pool?.gauges(0);
+    const { limits, pool } = this.#threads;
+    this.#limit = limits.describeHold() ?? limits.describeMostRefused() ?? 'none';
+    const { activeMs: threadActiveMs, permitWaitMs, roundTripMs, couldGoDeep } = pool.gauges(this.#number);
     this.#final = {
-      threadActiveMs: gauges?.activeMs ?? 0,
-      permitWaitMs: gauges?.permitWaitMs ?? 0,
-      roundTripMs: gauges?.roundTripMs ?? 0,
-      deepInFlight: gauges?.couldGoDeep === true ? this.#relay.inFlight : 0,
+      threadActiveMs,
+      permitWaitMs,
+      roundTripMs,
+      deepInFlight: couldGoDeep ? (this.#relay?.inFlight ?? 0) : 0,
       mainActiveMs: performance.eventLoopUtilization().active - this.#mainActiveAtStart,
     };
   }
 
   note(event: PosthasteEvent): void {
-    if (event.kind !== 'batchSettled') return;
+    if (event.kind !== 'batchSettled' || event.campaign !== this.#campaign) return;
     for (const { kind, count } of event.outcomes) if (kind !== 'unsent') this.#answered += count;
     for (const count of event.transactionCounts) this.#transactions += count;
     this.#transactionSeconds += event.transactionSumSeconds;
@@ -64,11 +67,11 @@ export class RunMeter {
     return nameBottleneck({
       wallMs,
       perSecond: this.#answered / (wallMs / 1000),
-      threads: this.#pool?.threads ?? 1,
+      threads: this.#threads.pool.threads,
       ...this.#final,
       limit: this.#limit,
       meanTransactionMs: (this.#transactionSeconds * 1000) / Math.max(this.#transactions, 1),
-      maxConnections: this.#relay.maxConnections,
+      maxConnections: this.#relay?.maxConnections ?? 1,
       cores: availableParallelism(),
     });
   }

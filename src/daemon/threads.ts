@@ -1,48 +1,77 @@
-// The threads of a run, with what they share; started while the rest of the program is still being loaded.
+// The threads of an engine, with what they share; started while the rest of the program is still being loaded.
 import { systemClock } from '../base/clock.ts';
+import type { Pace } from '../base/quantity.ts';
 import { openWorkerPool, type WorkerPool } from '../dispatch/worker_pool.ts';
+import type { LaneRules } from '../schedule/lanes.ts';
+import type { DkimKey } from '../sign/key.ts';
+import type { RelayOptions } from '../smtp/relay.ts';
 import { RunJournals } from './journals.ts';
-import { RunLimits } from './run_limits.ts';
-import type { SendRequest } from './send.ts';
+import { RunLimits, type LaneLimits, type LimitPlan } from './run_limits.ts';
 
-export interface RunThreads {
+/** A relay with its limits. */
+export type SendRelay = RelayOptions & { readonly pace: Pace };
+
+/** How recipients are cut into lanes, and the limits of those. */
+export interface SendLanes {
+  readonly groups: readonly (LaneLimits & LaneRules['groups'][number])[];
+  readonly others: LaneRules['others'];
+}
+
+/** What all campaigns of a process share. */
+export interface EngineOptions {
+  /** Where the ledger is. */
+  readonly stateDir: string;
+  readonly durability: 'process' | 'power';
+  readonly threads: number;
+  /** Their numbers in tasks are their places here. */
+  readonly relays: readonly SendRelay[];
+  /** Those of all domains; a campaign's From says which of them sign. */
+  readonly dkim: readonly DkimKey[];
+  /** Limits of all that is sent. */
+  readonly pace: Pace;
+  /** Undefined: all recipients are of one lane. */
+  readonly lanes: SendLanes | undefined;
+  readonly drainTimeoutMs: number;
+  /** A relay that is out of reach ends nothing: it is tried for as long as it takes. */
+  readonly isPatient: boolean;
+}
+
+export interface EngineThreads {
   readonly pool: WorkerPool;
   readonly limits: RunLimits;
   readonly journals: RunJournals;
 }
 
-/** Where each domain is a lane, as many hands as there may be. */
+/** Where each domain is a lane, or campaigns come and go, as many hands as there may be. */
 const manyLanes = 1000;
 
-/** Starts the threads of a request. Whoever does not hand them on closes `pool`. */
-export function startThreads(request: SendRequest): RunThreads {
-  const { stateDir, relay, dkim, threads, durability, lanes } = request;
-  const limits = new RunLimits(
-    {
-      pace: request.pace,
-      relay,
-      campaign: { name: request.campaign.name, pace: request.campaignPace },
-      lanes: lanes?.groups ?? [],
-    },
-    systemClock,
-  );
+/** Starts the threads. Whoever does not hand them on closes `pool`. */
+export function startThreads(options: EngineOptions): EngineThreads {
+  const { stateDir, relays, dkim, threads, durability } = options;
+  const limits = new RunLimits(limitPlanOf(options), systemClock);
   const journals = new RunJournals(stateDir, systemClock.now());
   const { directory, run } = journals;
+  const most = Math.min(...relays.map(({ maxConnections }) => maxConnections));
   const pool = openWorkerPool(
     {
-      relays: [relay],
+      relays,
       dkim,
-      threads: Math.min(threads, relay.maxConnections),
+      threads: Math.min(threads, most),
       limiter: limits.table.memory,
       journal: { directory, run, durability },
     },
-    lanesOf(lanes),
+    handsFor(options),
   );
   return { pool, limits, journals };
 }
 
+/** The limits that an engine has before any campaign. */
+function limitPlanOf({ pace, relays, lanes }: EngineOptions): LimitPlan {
+  return { pace, relays, lanes: lanes?.groups ?? [] };
+}
+
 /** A batch of an interrupted list may be of one more, the lane without a name. */
-function lanesOf(lanes: SendRequest['lanes']): number {
-  if (lanes === undefined) return 1;
-  return lanes.others === 'domain' ? manyLanes : lanes.groups.length + 2;
+function handsFor({ lanes, isPatient }: EngineOptions): number {
+  if (isPatient || lanes?.others === 'domain') return manyLanes;
+  return lanes === undefined ? 1 : lanes.groups.length + 2;
 }

@@ -3,17 +3,19 @@ import type { Batch } from '../mail/batch.ts';
 import type { BatchReport, BatchTask } from '../worker/contract.ts';
 import type { ClaimedBatch } from './lane_claims.ts';
 
-/** What the dispatcher needs of the threads. */
+/** What the dispatcher needs of the threads. Relays and campaigns are the numbers in tasks. */
 export interface BatchRunner {
-  /** How many batches the threads take at once, and how many of them may be of one lane. */
+  /** How many batches the threads take at once, and how many of them may be of one lane of a campaign. */
   readonly capacity: number;
   readonly perLane: number;
   readonly threads: number;
   run(task: BatchTask): Promise<BatchReport>;
-  /** Of these `relay` is the number in a task. Sessions that are open, over all threads. */
+  /** Sessions that are open, over all threads. */
   sessionsOpen(relay: number): number;
-  /** Everything that no session has taken comes back. */
+  /** Everything of a relay that no session has taken comes back. */
   recall(relay: number): void;
+  /** The same for a campaign; of others some may come back, too. */
+  recallCampaign(campaignId: number): void;
   allowSessions(relay: number, sessions: number): void;
 }
 
@@ -23,6 +25,12 @@ export type TaskFrame = Pick<
   'relay' | 'limits' | 'slots' | 'mostSenderRefusals' | 'planKey' | 'plan'
 >;
 
+/** A batch in hand; `goesBy` is the number of the relay that it was given for. */
+export interface HeldBatch {
+  readonly batch: ClaimedBatch;
+  readonly goesBy: number;
+}
+
 export interface Crash {
   readonly batchId: number;
   readonly error: unknown;
@@ -31,7 +39,9 @@ export interface Crash {
 export class Hands {
   readonly #runner: BatchRunner;
   readonly #rouse: () => void;
-  readonly #inHand = new Map<number, ClaimedBatch>();
+  readonly #inHand = new Map<number, HeldBatch>();
+  readonly #byCampaign = new Map<number, number>();
+  readonly #byRelay = new Map<number, number>();
   #reports: BatchReport[] = [];
   #crashed: Crash[] = [];
 
@@ -54,25 +64,32 @@ export class Hands {
     return this.#reports.length > 0;
   }
 
-  find(batchId: number): ClaimedBatch | undefined {
+  countOfCampaign(campaignId: number): number {
+    return this.#byCampaign.get(campaignId) ?? 0;
+  }
+
+  countOfRelay(relay: number): number {
+    return this.#byRelay.get(relay) ?? 0;
+  }
+
+  find(batchId: number): HeldBatch | undefined {
     return this.#inHand.get(batchId);
   }
 
-  /** Holds a batch that no thread gets. */
-  hold(batch: ClaimedBatch): void {
-    this.#inHand.set(batch.id, batch);
-  }
-
   launch(batch: ClaimedBatch, frame: TaskFrame): void {
-    this.hold(batch);
+    this.#inHand.set(batch.id, { batch, goesBy: frame.relay });
+    addTo(this.#byCampaign, batch.campaignId, 1);
+    addTo(this.#byRelay, frame.relay, 1);
     void this.#supervise(taskOf(batch, frame));
   }
 
   /** What a batch came to is in the ledger. */
-  letGo(batchId: number): ClaimedBatch | undefined {
-    const batch = this.#inHand.get(batchId);
+  letGo(batchId: number): void {
+    const held = this.#inHand.get(batchId);
+    if (held === undefined) return;
     this.#inHand.delete(batchId);
-    return batch;
+    addTo(this.#byCampaign, held.batch.campaignId, -1);
+    addTo(this.#byRelay, held.goesBy, -1);
   }
 
   takeReports(): BatchReport[] {
@@ -98,6 +115,12 @@ export class Hands {
     }
     this.#rouse();
   }
+}
+
+function addTo(counts: Map<number, number>, key: number, change: number): void {
+  const count = (counts.get(key) ?? 0) + change;
+  if (count === 0) counts.delete(key);
+  else counts.set(key, count);
 }
 
 function taskOf({ id: batchId, campaignId, attempt, payload }: Batch, frame: TaskFrame): BatchTask {

@@ -1,10 +1,14 @@
-// The due batches of a campaign by lanes: which is claimed next, so that a lane that has to wait delays no other.
+// The due batches of all campaigns by lanes: which is claimed next, so that a lane that has to wait delays no other.
 import { Heap } from '../base/heap.ts';
 import type { Batch } from '../mail/batch.ts';
 import { Picker } from '../schedule/picker.ts';
 
-/** A due batch, claimed by this run. */
-export type ClaimedBatch = Batch & { readonly lane: string };
+/** A due batch, claimed by this run; `relay` names the one that the attempt before went by. */
+export type ClaimedBatch = Batch & {
+  readonly lane: string;
+  readonly relay: string;
+  readonly firstRow: number;
+};
 
 /** What claiming by lanes needs of the ledger. */
 export interface LaneLedger {
@@ -16,70 +20,118 @@ export interface LaneLedger {
   ): Promise<{ readonly batch: ClaimedBatch | undefined; readonly nextDueAt: number | undefined }>;
 }
 
+/** A campaign's lanes. */
+interface CampaignLanes {
+  readonly id: number;
+  /** When the next batch of a lane is due, as far as is known; in ms since the epoch. */
+  readonly dueAt: Map<string, number>;
+  /** The picker has them. */
+  readonly ready: Set<string>;
+  readonly inHand: Map<string, number>;
+  isOpen: boolean;
+}
+
+interface WaitingLane {
+  readonly campaign: CampaignLanes;
+  readonly lane: string;
+}
+
 /**
- * A lane with batches is: waiting (in the heap, by when its next one is due) → ready (the picker has it) → claimed from, which
- * tells when the one behind is due. Each lane is in the picker once, however many of its batches are due: so memory grows
- * with lanes and not with batches, and what is claimed is bounded for each lane by what may be in hand of it.
+ * A campaign's lane with batches is: waiting (in the heap, by when its next one is due) → ready (the picker has it) → claimed
+ * from, which tells when the one behind is due; or full, when enough of it is in hand, until one comes back. Each is in the picker
+ * once, however many of its batches are due: so memory grows with lanes and not with batches.
  */
 export class LaneClaims {
   readonly #ledger: LaneLedger;
-  readonly #campaignId: number;
-  /** Batches of one lane that the threads may have at once. */
+  /** Batches of one lane of a campaign that the threads may have at once. */
   readonly #mostOfLane: number;
   readonly #picker = new Picker();
-  /** When the next batch of a lane is due, as far as is known; in ms since the epoch. */
-  readonly #dueAt = new Map<string, number>();
+  readonly #campaigns = new Map<number, CampaignLanes>();
   /** By `dueAt`; entries that say something else than the map are passed over. */
-  readonly #waiting = new Heap<string>();
-  readonly #ready = new Set<string>();
-  /** Lanes whose bound the picker knows. */
-  readonly #bounded = new Set<string>();
+  readonly #waiting = new Heap<WaitingLane>();
   /** The last claim found nothing, and nothing has come since. */
   #isExhausted = false;
 
-  constructor(ledger: LaneLedger, campaignId: number, mostOfLane: number) {
+  constructor(ledger: LaneLedger, mostOfLane: number) {
     this.#ledger = ledger;
-    this.#campaignId = campaignId;
     this.#mostOfLane = mostOfLane;
-    this.#picker.setCampaign(campaignId, 1);
   }
 
-  /** Finds the batches that were there before. */
-  async open(): Promise<void> {
-    for (const lane of await this.#ledger.listLanes(this.#campaignId)) this.note(lane, 0);
+  /** Begins with a campaign; finds the batches that were there before. Closed until it is opened. */
+  async add(campaignId: number, weight: number): Promise<void> {
+    this.#picker.setCampaign(campaignId, weight);
+    this.#picker.pause(campaignId);
+    const campaign: CampaignLanes = {
+      id: campaignId,
+      dueAt: new Map(),
+      ready: new Set(),
+      inHand: new Map(),
+      isOpen: false,
+    };
+    this.#campaigns.set(campaignId, campaign);
+    for (const lane of await this.#ledger.listLanes(campaignId)) this.note(campaignId, lane, 0);
+  }
+
+  /** Nothing of it is in hand. */
+  drop(campaignId: number): void {
+    this.#campaigns.delete(campaignId);
+    this.#picker.drop(campaignId);
+  }
+
+  setWeight(campaignId: number, weight: number): void {
+    if (this.#campaigns.has(campaignId)) this.#picker.setCampaign(campaignId, weight);
+  }
+
+  /** From a campaign that is not open nothing is claimed. */
+  setOpen(campaignId: number, isOpen: boolean): void {
+    const campaign = this.#campaigns.get(campaignId);
+    if (campaign === undefined || campaign.isOpen === isOpen) return;
+    campaign.isOpen = isOpen;
+    if (isOpen) this.#picker.resume(campaignId);
+    else this.#picker.pause(campaignId);
+    this.#isExhausted &&= !isOpen;
   }
 
   /** There is a batch in this lane that is due then; 0 for now. */
-  note(lane: string, dueAt: number): void {
-    if ((this.#dueAt.get(lane) ?? Infinity) <= dueAt) return;
-    this.#dueAt.set(lane, dueAt);
+  note(campaignId: number, lane: string, dueAt: number): void {
+    const campaign = this.#campaigns.get(campaignId);
+    if (campaign === undefined || (campaign.dueAt.get(lane) ?? Infinity) <= dueAt) return;
+    campaign.dueAt.set(lane, dueAt);
     this.#isExhausted &&= dueAt > 0;
-    this.#waiting.push(dueAt, lane);
+    this.#waiting.push(dueAt, { campaign, lane });
   }
 
-  /** Nothing of a lane is claimed before an instant (in ms since the epoch), and no more than so many are in hand. */
+  /** Nothing of a lane is claimed before an instant (in ms since the epoch), and no more than so many are in hand, of all campaigns. */
   limit(lane: string, limits: { readonly blockedUntil: number; readonly mostInHand: number }): void {
-    this.#bounded.add(lane);
     this.#picker.setLane(lane, limits);
     this.#isExhausted = false;
   }
 
   /** A batch of this lane is no longer in hand. */
-  noteReturned(lane: string): void {
+  noteReturned(campaignId: number, lane: string): void {
     this.#picker.noteReturned(lane);
     this.#isExhausted = false;
+    const campaign = this.#campaigns.get(campaignId);
+    if (campaign === undefined) return;
+    const inHand = (campaign.inHand.get(lane) ?? 1) - 1;
+    if (inHand > 0) campaign.inHand.set(lane, inHand);
+    else campaign.inHand.delete(lane);
+    const dueAt = campaign.dueAt.get(lane);
+    if (inHand === this.#mostOfLane - 1 && dueAt !== undefined) this.#waiting.push(dueAt, { campaign, lane });
   }
 
   /** The next due batch of a lane that may have one more in hand; undefined where there is none. */
   async claim(now: number): Promise<ClaimedBatch | undefined> {
     this.#findReady(now);
     for (let pick = this.#picker.next(now); pick !== undefined; pick = this.#picker.next(now)) {
-      const { lane } = pick;
-      this.#ready.delete(lane);
+      const { campaign: id, lane } = pick;
+      const campaign = this.#campaigns.get(id);
+      campaign?.ready.delete(lane);
       // Before the ledger is asked: what is stored meanwhile is noted meanwhile.
-      this.#dueAt.delete(lane);
-      const { batch, nextDueAt } = await this.#ledger.claimOfLane(this.#campaignId, lane, now);
-      if (nextDueAt !== undefined) this.note(lane, nextDueAt);
+      campaign?.dueAt.delete(lane);
+      const { batch, nextDueAt } = await this.#ledger.claimOfLane(id, lane, now);
+      if (batch !== undefined) campaign?.inHand.set(lane, (campaign.inHand.get(lane) ?? 0) + 1);
+      if (nextDueAt !== undefined) this.note(id, lane, nextDueAt);
       if (batch !== undefined) return batch;
       this.#picker.noteReturned(lane);
       this.#findReady(now);
@@ -96,11 +148,17 @@ export class LaneClaims {
 
   #findReady(now: number): void {
     for (let at = this.#waiting.firstKey; at !== undefined && at <= now; at = this.#waiting.firstKey) {
-      const lane = this.#waiting.pop();
-      if (lane === undefined || this.#dueAt.get(lane) !== at || this.#ready.has(lane)) continue;
-      this.#ready.add(lane);
-      if (!this.#bounded.has(lane)) this.limit(lane, { blockedUntil: 0, mostInHand: this.#mostOfLane });
-      this.#picker.add(this.#campaignId, lane, 1);
+      const waiting = this.#waiting.pop();
+      if (waiting === undefined || !this.#isReady(waiting, at)) continue;
+      waiting.campaign.ready.add(waiting.lane);
+      this.#picker.add(waiting.campaign.id, waiting.lane, 1);
     }
+  }
+
+  /** Whoever is full comes again when one of its batches comes back. */
+  #isReady({ campaign, lane }: WaitingLane, at: number): boolean {
+    if (this.#campaigns.get(campaign.id) !== campaign) return false;
+    if (campaign.dueAt.get(lane) !== at || campaign.ready.has(lane)) return false;
+    return (campaign.inHand.get(lane) ?? 0) < this.#mostOfLane;
   }
 }

@@ -5,6 +5,7 @@ import { packRecipients, unpackRecipients, type Batch } from '../mail/batch.ts';
 import type { Deferral, Delivery } from '../mail/delivery.ts';
 import { parseNamedDelayMs } from '../mail/named_delay.ts';
 import type { Fate, Outcome, OutcomeKind } from '../mail/outcome.ts';
+import { judgeLocally } from '../mail/verdict.ts';
 import { groupByDue } from '../schedule/due_groups.ts';
 import { planWait, type RetryPolicy, type RetryWait } from '../schedule/retry.ts';
 
@@ -14,6 +15,8 @@ export interface Successor {
   readonly bornAt: number;
   readonly dueAt: number;
   readonly lane: string;
+  /** That the attempt before went by, for a retry goes the same way; empty where there was none. */
+  readonly relay: string;
   readonly recipientCount: number;
   readonly firstRow: number;
   readonly lastRow: number;
@@ -42,12 +45,15 @@ export interface SettleRules {
   readonly deadlineAt?: number | undefined;
 }
 
+/** A batch as settling needs it: `relay` is the one of the attempt before. */
+export type SettledBatch = Batch & Pick<Successor, 'lane' | 'relay'>;
+
 /**
  * Every recipient of the batch is either delivered (it has its fate) or in a successor: unsent ones with the same
  * attempt number, deferred ones with the next, in as many successors as they have due times. `now` in ms since the epoch.
  */
 export function planSettlement(
-  batch: Batch & { lane: string },
+  batch: SettledBatch,
   outcomes: readonly Outcome[],
   rules: SettleRules,
   now: number,
@@ -69,13 +75,19 @@ export function planSettlement(
   const deferrals: Deferral[] = [];
   const plans: SuccessorPlan[] = [];
   if (unsentRows.length > 0)
-    plans.push({ rows: unsentRows, attempt: batch.attempt, bornAt: batch.bornAt, dueAt: rules.unsentDueAt });
+    plans.push({
+      rows: unsentRows,
+      attempt: batch.attempt,
+      bornAt: batch.bornAt,
+      dueAt: rules.unsentDueAt,
+      relay: batch.relay,
+    });
   for (const { dueAt, rows } of groups) {
     const ended = rows.flatMap((row) => retried.get(row) ?? []);
     if (dueAt === undefined) deliveries.push(...ended.map((one) => deliver(batch, one, rules.relay)));
     else {
       deferrals.push(...ended.map((one) => defer(batch, one, rules.relay)));
-      plans.push({ rows, attempt: batch.attempt + 1, bornAt, dueAt });
+      plans.push({ rows, attempt: batch.attempt + 1, bornAt, dueAt, relay: rules.relay });
     }
   }
   const successors = plans.length === 0 ? [] : succeed(batch, plans);
@@ -112,6 +124,15 @@ function waitsOf(
   return waits;
 }
 
+/** Whoever waits when a campaign is cancelled: nobody was tried in this attempt, nobody is charged. */
+export function planCancellation(batch: Batch, now: number): Settlement {
+  const verdict = judgeLocally('stopped', 'the campaign was cancelled');
+  const deliveries = unpackRecipients(batch.payload).map(({ row }) =>
+    deliver(batch, { row, kind: 'unsent', at: now, verdict }, '', 'cancelled'),
+  );
+  return { campaignId: batch.campaignId, batchId: batch.id, deliveries, deferrals: [], successors: [] };
+}
+
 /** The fate of an outcome that no other attempt follows. */
 function fateOf(kind: OutcomeKind): Fate {
   switch (kind) {
@@ -128,10 +149,10 @@ function fateOf(kind: OutcomeKind): Fate {
   }
 }
 
-function deliver(batch: Batch, outcome: Outcome, relay: string): Delivery {
+function deliver(batch: Batch, outcome: Outcome, relay: string, fate = fateOf(outcome.kind)): Delivery {
   const isCharged = outcome.kind !== 'invalid' && outcome.kind !== 'unsent';
   const attempts = isCharged ? batch.attempt : batch.attempt - 1;
-  return { ...recordOf(outcome, relay), fate: fateOf(outcome.kind), finishedAt: outcome.at, attempts };
+  return { ...recordOf(outcome, relay), fate, finishedAt: outcome.at, attempts };
 }
 
 function defer(batch: Batch, outcome: Outcome, relay: string): Deferral {
@@ -151,11 +172,11 @@ function recordOf(outcome: Outcome, relay: string): Omit<Delivery, 'fate' | 'fin
 }
 
 /** A successor by its rows. */
-interface SuccessorPlan extends Pick<Successor, 'attempt' | 'bornAt' | 'dueAt'> {
+interface SuccessorPlan extends Pick<Successor, 'attempt' | 'bornAt' | 'dueAt' | 'relay'> {
   readonly rows: readonly number[];
 }
 
-function succeed(batch: Batch & { lane: string }, plans: readonly SuccessorPlan[]): Successor[] {
+function succeed(batch: SettledBatch, plans: readonly SuccessorPlan[]): Successor[] {
   const all = unpackRecipients(batch.payload);
   return plans.map(({ rows, ...plan }) => {
     const wanted = new Set(rows);

@@ -1,16 +1,15 @@
-// Settling reports: from what threads bring back to the ledger, and only then to whoever listens.
+// Settling reports: many batches in one transaction, doubts named before it, events and journals after it.
 import { messageOf } from '../base/error.ts';
+import { invariant } from '../base/invariant.ts';
 import type { Random } from '../base/random.ts';
 import { makeJournalError } from '../journal/fault.ts';
 import type { JournalledBatch } from '../journal/reader.ts';
 import { countOutcomes, type PosthasteEvent } from '../mail/event.ts';
-import type { Fate, Outcome } from '../mail/outcome.ts';
+import type { Fate } from '../mail/outcome.ts';
 import { emptyTransactionTimes } from '../mail/transaction_times.ts';
-import type { RetryPolicy } from '../schedule/retry.ts';
 import type { BatchReport } from '../worker/contract.ts';
 import { nameRecipient, outcomesAfterLoss, recipientsInDoubt } from './after_loss.ts';
-import type { Crash, Hands } from './hands.ts';
-import type { ClaimedBatch } from './lane_claims.ts';
+import type { Crash, Hands, HeldBatch } from './hands.ts';
 import { doubtActionIn, planSettlement, type SettleRules, type Settlement } from './settle.ts';
 
 /** What settling needs of the ledger. */
@@ -26,20 +25,21 @@ export interface DispatchJournals {
   trim(writer: number, oldestNeeded: number): void;
 }
 
+/** By what a batch is settled, and how its campaign is called. */
+export type BatchRules = SettleRules & { readonly campaignName: string };
+
 export interface SettlingOptions {
-  readonly campaignName: string;
-  readonly relayName: string;
-  readonly retry: RetryPolicy;
-  readonly inDoubt: 'resend' | 'hold';
   readonly random: Random;
   readonly publish: (event: PosthasteEvent) => void;
 }
 
-/** What of the rules depends on the moment. */
-export type RulesNow = Pick<SettleRules, 'mayExpireUnsent' | 'deadlineAt'> & {
-  readonly now: number;
-  readonly unsentDueAt: (lane: string) => number;
-};
+/** A report with its batch and what it comes to. */
+interface Plan {
+  readonly report: BatchReport;
+  readonly held: HeldBatch;
+  readonly rules: BatchRules;
+  readonly settlement: Settlement;
+}
 
 export class Settling {
   readonly #options: SettlingOptions;
@@ -54,60 +54,57 @@ export class Settling {
     this.#journals = journals;
   }
 
-  /** Settles reports in one transaction. Returns what became of each. Throws where the ledger or a journal cannot be written. */
-  async settle(reports: readonly BatchReport[], rules: RulesNow): Promise<Settlement[]> {
-    const settlements = reports.map(({ batchId, outcomes }) => this.plan(batchId, outcomes, rules));
-    for (const [position, report] of reports.entries()) this.#nameDoubts(report, settlements[position]);
-    await this.#ledger.settle(settlements);
+  /**
+   * Settles reports in one transaction. Returns what became of each. Throws where the ledger cannot be written: then nothing
+   * was settled. Where a thread's journal could not be written, that is thrown after what it did is settled.
+   */
+  async settle(
+    reports: readonly BatchReport[],
+    rulesOf: (held: HeldBatch) => BatchRules,
+    now: number,
+  ): Promise<Settlement[]> {
+    const plans = reports.map((report) => this.#plan(report, rulesOf, now));
+    for (const plan of plans) this.#nameDoubts(plan);
+    await this.#ledger.settle(plans.map(({ settlement }) => settlement));
     // Durable before visible: events only now.
-    for (const [position, report] of reports.entries()) {
-      this.#hands.letGo(report.batchId);
-      this.#journals.trim(report.journal.writer, report.journal.oldestNeeded);
-      this.#publishSettled(report, settlements[position]);
-    }
+    for (const plan of plans) this.#hands.letGo(plan.report.batchId);
+    for (const plan of plans) this.#publishSettled(plan);
+    for (const { journal } of reports) this.#journals.trim(journal.writer, journal.oldestNeeded);
     const failure = reports.find((report) => report.journalFailure !== undefined)?.journalFailure;
     if (failure !== undefined) throw makeJournalError(failure);
-    return settlements;
+    return plans.map(({ settlement }) => settlement);
   }
 
   /** The reports of threads that died: what they had sent, their journals know; the rest comes back unsent. */
   reportCrashed(crashed: readonly Crash[], now: number): BatchReport[] {
     const journalled = this.#journals.read();
-    const reports = crashed.flatMap(({ batchId }) => {
-      const batch = this.#hands.find(batchId);
-      return batch === undefined
-        ? []
-        : [reportOf(batch, outcomesAfterLoss(batch, journalled.get(batchId), now))];
+    return crashed.flatMap(({ batchId }) => {
+      const held = this.#hands.find(batchId);
+      return held === undefined ? [] : [reportOf(held, journalled.get(batchId), now)];
     });
-    const { campaignName: campaign, publish } = this.#options;
-    publish({ kind: 'threadDied', campaign, reason: messageOf(crashed[0]?.error) });
-    return reports;
   }
 
-  /** What a batch's outcomes mean for the ledger. */
-  plan(batchId: number, outcomes: readonly Outcome[], { now, ...rules }: RulesNow): Settlement {
-    const { retry, inDoubt, relayName: relay, random } = this.#options;
-    const batch = this.#hands.find(batchId);
-    if (batch === undefined) throw new Error(`bug: a report for batch ${batchId}, which is not in hand`);
-    const unsentDueAt = rules.unsentDueAt(batch.lane);
-    return planSettlement(batch, outcomes, { ...rules, unsentDueAt, retry, inDoubt, relay }, now, random);
+  #plan(report: BatchReport, rulesOf: (held: HeldBatch) => BatchRules, now: number): Plan {
+    const held = this.#hands.find(report.batchId);
+    invariant(held !== undefined, `a report for batch ${report.batchId}, which is not in hand`);
+    const rules = rulesOf(held);
+    const settlement = planSettlement(held.batch, report.outcomes, rules, now, this.#options.random);
+    return { report, held, rules, settlement };
   }
 
   /** Before they are settled: the journal has them, and whom nobody names now nobody might ever name. */
-  #nameDoubts({ batchId, outcomes }: BatchReport, settlement: Settlement | undefined): void {
-    const batch = this.#hands.find(batchId);
-    const inDoubt = batch === undefined ? [] : recipientsInDoubt(batch, outcomes);
+  #nameDoubts({ report, held, rules, settlement }: Plan): void {
+    const inDoubt = recipientsInDoubt(held.batch, report.outcomes).map(nameRecipient);
     if (inDoubt.length === 0) return;
-    const { campaignName: campaign, publish } = this.#options;
     const action = doubtActionIn(settlement);
-    publish({ kind: 'doubtFound', campaign, action, inDoubt: inDoubt.map(nameRecipient) });
+    this.#options.publish({ kind: 'doubtFound', campaign: rules.campaignName, action, inDoubt });
   }
 
-  #publishSettled(report: BatchReport, settlement: Settlement | undefined): void {
+  #publishSettled({ report, rules, settlement }: Plan): void {
     this.#options.publish({
       kind: 'batchSettled',
-      campaign: this.#options.campaignName,
-      relay: this.#options.relayName,
+      campaign: rules.campaignName,
+      relay: rules.relay,
       outcomes: countOutcomes(report.outcomes),
       fates: countFates(settlement),
       transactionCounts: report.transactionTimes.counts,
@@ -116,17 +113,22 @@ export class Settling {
   }
 }
 
-export function countFates(settlement: Settlement | undefined): Partial<Record<Fate, number>> {
+/** What a thread's death is told as. */
+export function describeCrash(crashed: readonly Crash[]): string {
+  return messageOf(crashed[0]?.error);
+}
+
+export function countFates(settlement: Settlement): Partial<Record<Fate, number>> {
   const fates: Partial<Record<Fate, number>> = {};
-  for (const { fate } of settlement?.deliveries ?? []) fates[fate] = (fates[fate] ?? 0) + 1;
+  for (const { fate } of settlement.deliveries) fates[fate] = (fates[fate] ?? 0) + 1;
   return fates;
 }
 
 /** A report that no thread has made, for its thread died. Its journal is trimmed by whoever recovers next. */
-function reportOf(batch: ClaimedBatch, outcomes: readonly Outcome[]): BatchReport {
+function reportOf({ batch }: HeldBatch, journalled: JournalledBatch | undefined, now: number): BatchReport {
   return {
     batchId: batch.id,
-    outcomes,
+    outcomes: outcomesAfterLoss(batch, journalled, now),
     transactionTimes: emptyTransactionTimes(),
     relayFailure: undefined,
     journal: { writer: 0, oldestNeeded: 0 },

@@ -4,6 +4,7 @@ import { Piscina } from 'piscina';
 import { unpackOutcomes } from '../mail/packed_outcomes.ts';
 import { attachLimiter } from '../schedule/limiter.ts';
 import {
+  campaignRecallSlot,
   controlLengthOf,
   controlSlot,
   gaugeCount,
@@ -51,6 +52,8 @@ export interface WorkerPool {
   sessionsOpen(relay: number): number;
   /** Everything that no session has taken comes back; what is in flight is finished. */
   recall(relay: number): void;
+  /** The same for a campaign; others may come back with it. */
+  recallCampaign(campaignId: number): void;
   /** So many sessions the relay may have from now on, over all threads; never more than are configured. */
   allowSessions(relay: number, sessions: number): void;
   /** QUIT on every session, then ends the threads. */
@@ -128,6 +131,7 @@ export function openWorkerPool(
     stop: (how) => void Atomics.store(controlView, controlSlot.stop, how === 'drain' ? 1 : 2),
     sessionsOpen: (relay) => sumGauges(new Float64Array(gauges), threads, relays.length, relay).sessionsOpen,
     recall: (relay) => void Atomics.add(controlView, relayControlBase(relay) + relayControl.recalls, 1),
+    recallCampaign: (campaignId) => void Atomics.add(controlView, campaignRecallSlot(campaignId), 1),
     allowSessions: (relay, sessions) =>
       void Atomics.store(controlView, relayControlBase(relay) + relayControl.sessions, sessions),
     gauges: (relay) => sumGauges(new Float64Array(gauges), threads, relays.length, relay),

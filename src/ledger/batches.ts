@@ -36,8 +36,8 @@ export class BatchTable {
 
   constructor(file: LedgerFile) {
     this.#insert = file.prepare(`
-      INSERT INTO batch (campaign_id, attempt, born_at, due_at, lane, recipient_count, first_row, last_row, from_intake)
-      VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`);
+      INSERT INTO batch (campaign_id, attempt, born_at, due_at, lane, recipient_count, first_row, last_row, from_intake, relay)
+      VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`);
     this.#insertPayload = file.prepare('INSERT INTO payload (batch_id, bytes) VALUES (?, ?)');
     this.#reserve = file.prepare(`
       INSERT INTO batch (campaign_id, attempt, born_at, due_at, lane, recipient_count, first_row, last_row, from_intake)
@@ -82,6 +82,7 @@ export class BatchTable {
       firstRow,
       lastRow,
       fromIntake ? 1 : 0,
+      batch.relay,
     );
     this.#insertPayload.run(lastInsertRowid, batch.payload);
     return Number(lastInsertRowid);
@@ -190,6 +191,7 @@ function readBatch(row: SqlRow): StoredBatch {
     bornAt: integerOf(row, 'born_at'),
     dueAt: integerOf(row, 'due_at'),
     lane: textOf(row, 'lane'),
+    relay: textOf(row, 'relay'),
     recipientCount: integerOf(row, 'recipient_count'),
     firstRow: integerOf(row, 'first_row'),
     lastRow: integerOf(row, 'last_row'),

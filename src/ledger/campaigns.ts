@@ -25,6 +25,7 @@ export class CampaignTable {
   readonly #unfinish: StatementSync;
   readonly #compact: StatementSync;
   readonly #setLanes: StatementSync;
+  readonly #setSteering: StatementSync;
   readonly #lists: ListTable;
 
   constructor(file: LedgerFile) {
@@ -52,6 +53,7 @@ export class CampaignTable {
     this.#finish = file.prepare('UPDATE campaign SET finished_at = ? WHERE id = ? AND finished_at IS NULL');
     this.#unfinish = file.prepare('UPDATE campaign SET finished_at = NULL WHERE id = ?');
     this.#setLanes = file.prepare('UPDATE campaign SET lanes = ? WHERE id = ?');
+    this.#setSteering = file.prepare('UPDATE campaign SET steering = ? WHERE id = ?');
     this.#compact = file.prepare(
       'UPDATE campaign SET compacted_at = ? WHERE id = ? AND finished_at IS NOT NULL AND compacted_at IS NULL',
     );
@@ -83,6 +85,11 @@ export class CampaignTable {
   /** Changes nothing where a row has been taken in. */
   replan(id: number, planDigest: string): CampaignRecord {
     this.#replan.run(planDigest, id);
+    return this.get(id);
+  }
+
+  setSteering(id: number, steering: string | undefined): CampaignRecord {
+    this.#setSteering.run(steering ?? null, id);
     return this.get(id);
   }
 
@@ -157,6 +164,7 @@ export class CampaignTable {
       finishedAt: optionalIntegerOf(row, 'finished_at'),
       compactedAt: optionalIntegerOf(row, 'compacted_at'),
       laneRules: row['lanes'] === null ? undefined : textOf(row, 'lanes'),
+      steering: row['steering'] === null ? undefined : textOf(row, 'steering'),
     };
   }
 

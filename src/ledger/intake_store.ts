@@ -115,7 +115,7 @@ export class IntakeStore {
   }
 
   #storeBatch(campaignId: number, n: number, batch: NewBatch, now: number): void {
-    const fresh = { ...batch, attempt: 1, bornAt: now, dueAt: now };
+    const fresh = { ...batch, attempt: 1, bornAt: now, dueAt: now, relay: '' };
     const batchId = this.#tables.batches.insert(campaignId, fresh, true);
     this.#insertBatch.run(campaignId, batch.firstRow, n, batchId);
   }

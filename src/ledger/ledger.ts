@@ -31,6 +31,8 @@ export interface CampaignRecord {
   readonly compactedAt: number | undefined;
   /** The rules, as text, by which the list that is or was last taken in is cut into lanes; undefined: all of it is of one lane. */
   readonly laneRules: string | undefined;
+  /** What was said about it while it ran (paused, cancelled, another rate), as text that the ledger does not read. */
+  readonly steering: string | undefined;
 }
 
 /** One of the lists of a campaign. */
@@ -70,12 +72,16 @@ export interface Successor extends NewBatch {
   readonly attempt: number;
   readonly bornAt: number;
   readonly dueAt: number;
+  /** The relay that its last attempt went by; empty where there was none. */
+  readonly relay: string;
 }
 
 /** A pending batch. Its payload has a buffer of its own, so it may be transferred to a thread. */
 export interface StoredBatch extends Batch {
   readonly dueAt: number;
   readonly lane: string;
+  /** The relay that the attempt before went by; empty where there was none. */
+  readonly relay: string;
   readonly firstRow: number;
   readonly lastRow: number;
 }
@@ -196,6 +202,8 @@ export interface Ledger {
   storeIntake(campaignId: number, part: IntakePart, now: number): Promise<void>;
   /** Says how the list that is taken in next is cut into lanes. Nothing of that list may be stored yet. */
   setLaneRules(campaignId: number, rules: string | undefined): Promise<void>;
+  /** Remembers how a campaign is steered. Returns its record as it is then. */
+  setSteering(campaignId: number, steering: string | undefined): Promise<CampaignRecord>;
   /** The payload of the n-th batch that intake stored (from 0), for a re-run of intake to compare with. */
   readIntakeBatch(campaignId: number, n: number): Promise<Uint8Array | undefined>;
   /** The row number of the n-th refused row that intake stored (from 0). */

@@ -28,6 +28,11 @@ const migrations: readonly (readonly string[])[] = [
       state TEXT NOT NULL
     ) STRICT, WITHOUT ROWID`,
   ],
+  [
+    // Which relay the attempt before went by; nobody remembers that of older batches.
+    `ALTER TABLE batch ADD COLUMN relay TEXT NOT NULL DEFAULT ''`,
+    'ALTER TABLE campaign ADD COLUMN steering TEXT',
+  ],
 ];
 
 /** The statements from a format to today's, in order, the new mark at their end; none for today's. For one transaction. */

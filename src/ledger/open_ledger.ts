@@ -107,6 +107,10 @@ class SqliteLedger implements Ledger {
     this.#file.write(() => this.#tables.campaigns.setLaneRules(campaignId, rules));
   }
 
+  async setSteering(campaignId: number, steering: string | undefined): Promise<CampaignRecord> {
+    return this.#file.write(() => this.#tables.campaigns.setSteering(campaignId, steering));
+  }
+
   async readIntakeBatch(campaignId: number, n: number): Promise<Uint8Array | undefined> {
     return this.#file.read(() => {
       const batchId = this.#tables.intake.findBatchId(campaignId, n);

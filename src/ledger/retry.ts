@@ -159,6 +159,7 @@ class NewBatches {
       attempt,
       lane,
       bornAt: now,
+      relay: '',
       dueAt: now,
       recipientCount: recipients.length,
       firstRow: recipients[0]?.row ?? 0,

@@ -4,7 +4,7 @@
 export const applicationId = 0x504f5354;
 
 /** Raised by one with every change of the tables; `migrations.ts` leads older files here. */
-export const formatVersion = 2;
+export const formatVersion = 3;
 
 /** Makes the tables of a new file. */
 export const createTables = `
@@ -20,7 +20,8 @@ CREATE TABLE campaign (
   row_count INTEGER NOT NULL,
   finished_at INTEGER,
   compacted_at INTEGER,
-  lanes TEXT
+  lanes TEXT,
+  steering TEXT
 ) STRICT;
 
 CREATE TABLE list (
@@ -52,7 +53,8 @@ CREATE TABLE batch (
   recipient_count INTEGER NOT NULL,
   first_row INTEGER NOT NULL,
   last_row INTEGER NOT NULL,
-  from_intake INTEGER NOT NULL
+  from_intake INTEGER NOT NULL,
+  relay TEXT NOT NULL DEFAULT ''
 ) STRICT;
 
 CREATE INDEX batch_due ON batch (campaign_id, due_at, id, recipient_count);

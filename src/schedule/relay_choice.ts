@@ -1,6 +1,7 @@
 // The choice of a relay: which of a campaign's relays a batch goes to, by lane, weight, health and what it had before.
 
-export interface RelayCandidate {
+/** A relay of a campaign. */
+export interface RelayShare {
   readonly name: string;
   /** Its share among those of the same rank; 0 is for failover only. */
   readonly weight: number;
@@ -8,6 +9,10 @@ export interface RelayCandidate {
   readonly rank: number;
   /** The lanes that it is for; absent: all. */
   readonly lanes?: readonly string[] | undefined;
+}
+
+/** A relay that a batch may go by, as it is now. */
+export interface RelayCandidate extends RelayShare {
   /** In ms since the epoch: when it may be used again; not later than now where it may be used. */
   readonly blockedUntil: number;
   /** Given up in this run. */
@@ -31,7 +36,7 @@ export type RelayChoice =
   | { readonly kind: 'none' };
 
 /** How long a batch waits for a relay of the better rank, or for its own, before it moves on; in ms. */
-export const patienceMs = 60_000;
+export const patienceMs = 5000;
 
 /**
  * Sticky: a retry goes by the relay that it had, which is the one that greylisting knows, even where that was the spare. A

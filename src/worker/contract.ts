@@ -32,6 +32,13 @@ export const controlSlot = {
   /** Threads that have started, those that died among them; numbers their journals. */
   started: 1,
 } as const;
+/**
+ * Behind those, by campaign id modulo their number: raised by one, everything of these campaigns that nobody has taken is to come
+ * back. Campaigns that share a slot come back together, and go out again.
+ */
+export const campaignRecallSlots = 64;
+const campaignRecallBase = 2;
+
 /** Behind those, for each relay: what the dispatcher tells the threads of it. */
 export const relayControl = {
   /** Raised by one: everything that nobody has taken is to come back. */
@@ -42,7 +49,12 @@ export const relayControl = {
 
 /** Where a relay's part of the control memory begins. */
 export function relayControlBase(relay: number): number {
-  return 2 + relay * 2;
+  return campaignRecallBase + campaignRecallSlots + relay * 2;
+}
+
+/** Where a campaign's recalls are counted. */
+export function campaignRecallSlot(campaignId: number): number {
+  return campaignRecallBase + (campaignId % campaignRecallSlots);
 }
 
 export function controlLengthOf(relays: number): number {

@@ -17,6 +17,8 @@ import { createSigner, type Signer } from '../sign/signer.ts';
 import { Pool } from '../smtp/pool.ts';
 import { BatchRun } from './batch_run.ts';
 import {
+  campaignRecallSlot,
+  campaignRecallSlots,
   controlSlot,
   gaugeCount,
   gaugeSlot,
@@ -66,6 +68,7 @@ const compiled = new Map<string, CompiledCampaign>();
 /** Campaigns whose templates stay compiled in a thread. */
 const compiledKept = 100;
 let stopSeen = 0;
+const recallsSeen = new Int32Array(campaignRecallSlots);
 
 /** Runs one batch. Resolves when every recipient has an outcome; rejects only on a bug of ours. */
 export function runBatch(task: BatchTask): Promise<PackedReport> {
@@ -132,6 +135,7 @@ function signerFor({ from }: Campaign): Signer | undefined {
 
 const ticker = setInterval(() => {
   followStop();
+  followRecalls();
   for (const [index, relay] of relays.entries()) followRelay(relay, index);
   writeGauges();
 }, 50);
@@ -148,12 +152,27 @@ function followStop(): void {
   }
 }
 
+/** Campaigns that are paused, cancelled or out of their time. */
+function followRecalls(): void {
+  for (let slot = 0; slot < campaignRecallSlots; slot += 1) {
+    const recalls = Atomics.load(control, campaignRecallSlot(slot));
+    if (recalls === recallsSeen[slot]) continue;
+    recallsSeen[slot] = recalls;
+    const isRecalled = ({ campaignId }: BatchTask): boolean => campaignId % campaignRecallSlots === slot;
+    for (const { work } of relays) work.giveBackSome(isRecalled, calledBack());
+  }
+}
+
+function calledBack(): Verdict {
+  return judgeLocally('stopped', 'called back before this recipient was tried');
+}
+
 function followRelay(relay: OpenRelay, index: number): void {
   const base = relayControlBase(index);
   const recalls = Atomics.load(control, base + relayControl.recalls);
   if (recalls !== relay.recalls) {
     relay.recalls = recalls;
-    relay.work.giveBack(judgeLocally('stopped', 'called back before this recipient was tried'));
+    relay.work.giveBack(calledBack());
   }
   const sessions = Atomics.load(control, base + relayControl.sessions);
   if (sessions === relay.sessions) return;

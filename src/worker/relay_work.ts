@@ -14,7 +14,7 @@ import type { Extensions } from '../smtp/extensions.ts';
 import type { HandshakeFailure } from '../smtp/handshake.ts';
 import type { Wait, Work } from '../smtp/pool.ts';
 import type { BatchRun } from './batch_run.ts';
-import type { BatchReport } from './contract.ts';
+import type { BatchReport, BatchTask } from './contract.ts';
 
 /** A transaction that knows where it came from. */
 export interface RowTransaction extends Transaction {
@@ -69,7 +69,7 @@ export class RelayWork implements Work<RowTransaction> {
   add(run: BatchRun): void {
     if (run.waiting === 0) return;
     const { limits, slots } = run.task;
-    const key = limits.join();
+    const key = keyOf(run.task);
     const known = this.#flows.get(key);
     if (known !== undefined) {
       known.runs.push(run);
@@ -138,7 +138,7 @@ export class RelayWork implements Work<RowTransaction> {
 
   /** Returns what nobody has taken of a run's flow. The flow stays in the queue, which has no way out but its turn. */
   #giveBackFlow(run: BatchRun, verdict: Verdict): void {
-    const flow = this.#flows.get(run.task.limits.join());
+    const flow = this.#flows.get(keyOf(run.task));
     if (flow === undefined) return;
     const { runs } = flow;
     flow.runs = [];
@@ -164,6 +164,15 @@ export class RelayWork implements Work<RowTransaction> {
     this.#flows.clear();
     this.#queue.clear();
     for (const run of runs) run.giveBack(verdict, failure);
+  }
+
+  /** Returns what nobody has taken of some batches. Their flows stay in the queue, which has no way out but their turn. */
+  giveBackSome(isMeant: (task: BatchTask) => boolean, verdict: Verdict): void {
+    for (const flow of this.#flows.values()) {
+      const meant = flow.runs.filter(({ task }) => isMeant(task));
+      flow.runs = flow.runs.filter(({ task }) => !isMeant(task));
+      for (const run of meant) run.giveBack(verdict, undefined);
+    }
   }
 
   #allRuns(): BatchRun[] {
@@ -215,11 +224,16 @@ export class RelayWork implements Work<RowTransaction> {
   /** No recipient of this run can be sent to here, and none is to blame. */
   #refuse(run: BatchRun, recipient: Recipient, verdict: Verdict): undefined {
     // Its flow is being taken from, and is not in the queue.
-    const flow = this.#flows.get(run.task.limits.join());
+    const flow = this.#flows.get(keyOf(run.task));
     if (flow !== undefined) flow.runs = flow.runs.filter((one) => one !== run);
     run.settle(recipient.row, 'unsent', verdict);
     run.giveBack(verdict, undefined);
   }
+}
+
+/** Lanes of a campaign that need the same permits are one flow. */
+function keyOf({ campaignId, limits }: BatchTask): string {
+  return `${campaignId}:${limits.join()}`;
 }
 
 const lacks: Record<Lack, string> = {

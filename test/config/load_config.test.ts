@@ -4,7 +4,7 @@ import { availableParallelism } from 'node:os';
 import { join, resolve } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { chooseRelay } from '../../src/config/choose_relay.ts';
-import type { SendRelay } from '../../src/daemon/send.ts';
+import type { SendRelay } from '../../src/daemon/threads.ts';
 import { loadConfig } from '../../src/config/load_config.ts';
 import type { RelayConfig } from '../../src/config/relay.ts';
 import { errorOf, linesOf, makeFolder } from './problems.ts';

@@ -60,7 +60,8 @@ async function recover(context: TestContext, cut: Cut): Promise<number> {
     const noteDoubt = (inDoubt: readonly { row: number }[]): void =>
       inDoubt.forEach(({ row }) => named.add(row));
     const rules = { retry, inDoubt: 'resend', relay: 'relay', noteDoubt } as const;
-    await recoverCampaign(directory, ledger, campaign.id, rules, Date.now(), Math.random);
+    const place = { stateDir: directory, ownRun: 'none' };
+    await recoverCampaign(place, ledger, campaign.id, rules, Date.now(), Math.random);
     assert.deepEqual((await ledger.auditCampaign(campaign.id)).differences, []);
     const accepted = await readAccepted(ledger, campaign.id);
     const unknown = [...cut.taken].filter((row) => !accepted.has(row) && !named.has(row));

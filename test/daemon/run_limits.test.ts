@@ -16,13 +16,13 @@ function open(relayPace: Pace, lanes: readonly LaneLimits[] = []) {
   const time = { ms: 1_000_000 };
   const clock = { now: () => 1_800_000_000_000 + time.ms, monotonic: () => time.ms };
   const relay = { name: 'box', pace: relayPace };
-  const limits = new RunLimits({ pace: none, relay, campaign: { name: 'spring', pace: none }, lanes }, clock);
+  const limits = new RunLimits({ pace: none, relays: [relay], lanes }, clock);
   const limiter = attachLimiter(limits.table.memory);
   /** How many messages of a lane go within so many ms. */
   const sendFor = (lane: string, forMs: number): number => {
     let sent = 0;
     for (const end = time.ms + forMs; time.ms < end; time.ms += 1)
-      if (limiter.take(limits.ofLane(lane).limits, time.ms) === undefined) sent += 1;
+      if (limiter.take(limits.of('spring', 'box', lane).limits, time.ms) === undefined) sent += 1;
     return sent;
   };
   const reserve = (): void => {
@@ -67,15 +67,15 @@ test('a lane has its own limits beside the shared ones, and each of the others t
 test('slowed down, a lane or the relay has a share of its pace, and its whole pace again afterwards', () => {
   const lanes = [{ name: 'gmail', pace: { rates: [{ count: 100, perMs: second }] }, maxConnections: 2 }];
   const { limits, sendFor } = open({ rates: [{ count: 50, perMs: second }] }, lanes);
-  assert.equal(limits.ofLane('gmail').slots.length, 1);
+  assert.equal(limits.of('spring', 'box', 'gmail').slots.length, 1);
   sendFor('', second);
-  limits.slowDown(undefined, 0.5);
+  limits.slowDown({ kind: 'relay', name: 'box' }, 0.5);
   sendFor('', 2 * second);
   const half = sendFor('', 4 * second);
   assert.ok(half <= 100 && half > 90, `${half}`);
-  limits.slowDown(undefined, 1);
+  limits.slowDown({ kind: 'relay', name: 'box' }, 1);
   sendFor('', 2 * second);
   assert.ok(sendFor('', 4 * second) > 180);
   // Where there is no pace there is nothing to slow down.
-  limits.slowDown('yahoo', 0.5);
+  limits.slowDown({ kind: 'lane', name: 'yahoo' }, 0.5);
 });

@@ -20,6 +20,7 @@ const record: CampaignRecord = {
   finishedAt: undefined,
   compactedAt: undefined,
   laneRules: undefined,
+  steering: undefined,
 };
 
 const noneLeft: PendingSummary = { batches: 0, recipients: 0, oldestDueAt: undefined, nextDueAt: undefined };

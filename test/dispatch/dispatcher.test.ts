@@ -3,7 +3,6 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
-import { Dispatcher } from '../../src/dispatch/dispatcher.ts';
 import type { BatchRunner } from '../../src/dispatch/hands.ts';
 import type { DispatchJournals } from '../../src/dispatch/settling.ts';
 import type { Ledger } from '../../src/ledger/ledger.ts';
@@ -15,6 +14,7 @@ import type { Verdict } from '../../src/mail/verdict.ts';
 import { emptyTransactionTimes } from '../../src/mail/transaction_times.ts';
 import type { BatchReport, BatchTask } from '../../src/worker/contract.ts';
 import type { CampaignTime } from '../../src/schedule/campaign_time.ts';
+import { oneCampaign } from './one_campaign.ts';
 import { playedThreads, unguarded } from './played_threads.ts';
 
 /** A real ledger with `rows` recipients in batches of `size`, and a dispatcher over threads that the test plays. */
@@ -40,33 +40,21 @@ async function open(
   );
   await ledger.completeIntake(campaign.id, { rows, listDigest: 'x', columns: ['email'] });
   const events: PosthasteEvent[] = [];
-  const dispatcher = new Dispatcher(
+  const dispatcher = oneCampaign(
     {
       campaignId: campaign.id,
-      campaignName: 'c',
-      relayName: 'primary',
       ...unguarded,
-      frame: () => ({
-        relay: 0,
-        limits: [],
-        slots: [],
-        mostSenderRefusals: Infinity,
-        planKey: '1',
-        plan: new SharedArrayBuffer(0),
-      }),
       retry: { firstDelayMs: 20, factor: 2, maxDelayMs: 100, giveUpAfterMs: 60_000, jitter: 0 },
       time,
       inDoubt: 'resend',
       clock: { now: () => Date.now(), monotonic: () => performance.now() },
       random: () => 0.5,
       publish: (event) => events.push(event),
-      ended: () => {},
     },
     ledger,
     runner,
     journals,
   );
-  dispatcher.notifyListComplete();
   return { ledger, dispatcher, events, tally: async () => (await read(ledger)).tally };
 }
 
@@ -307,11 +295,13 @@ test('told to stop, it claims nothing more and waits for what is in hand', async
 function waitingThreads(first?: (task: BatchTask) => BatchReport): BatchRunner {
   const recalled: (() => void)[] = [];
   let runs = 0;
+  const recall = (): void => {
+    for (const one of recalled.splice(0)) one();
+  };
   return {
     ...playedThreads(2),
-    recall: () => {
-      for (const one of recalled.splice(0)) one();
-    },
+    recall,
+    recallCampaign: recall,
     run: (task) => {
       runs += 1;
       if (runs === 1 && first !== undefined) return Promise.resolve(first(task));

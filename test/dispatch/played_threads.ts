@@ -9,13 +9,12 @@ export function playedThreads(capacity: number): Omit<BatchRunner, 'run'> {
     threads: 1,
     sessionsOpen: () => 0,
     recall: () => {},
+    recallCampaign: () => {},
     allowSessions: () => {},
   };
 }
 
-/** What a dispatcher needs for its pacing, where nothing is to be paused or slowed down. */
+/** What a dispatcher needs for its pacing, where nothing is to be paused. */
 export const unguarded = {
-  maxSessions: 10,
   guard: { senderRefusalsInARow: Infinity, senderRefusals: { share: 1, of: 10 } },
-  slowDown: () => {},
 } as const;

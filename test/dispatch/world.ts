@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { Dispatcher, type DispatchEnd } from '../../src/dispatch/dispatcher.ts';
+import type { DispatchEnd } from '../../src/dispatch/campaign_desk.ts';
 import { openLedger } from '../../src/ledger/open_ledger.ts';
 import { packRecipients, unpackRecipients } from '../../src/mail/batch.ts';
 import type { PosthasteEvent } from '../../src/mail/event.ts';
@@ -16,6 +16,7 @@ import { judgeFailure, judgeReply, type Verdict } from '../../src/mail/verdict.t
 import type { CampaignTime } from '../../src/schedule/campaign_time.ts';
 import type { RetryPolicy } from '../../src/schedule/retry.ts';
 import type { BatchReport, BatchTask } from '../../src/worker/contract.ts';
+import { oneCampaign } from './one_campaign.ts';
 import { playedThreads, unguarded } from './played_threads.ts';
 import type { GuardRules } from '../../src/schedule/campaign_guard.ts';
 
@@ -103,21 +104,11 @@ export async function run(
   try {
     const campaign = (await ledger.findCampaign('c')) ?? assert.fail('no campaign');
     let [isOver, waitsUntil] = [false, 0];
-    const dispatcher = new Dispatcher(
+    const dispatcher = oneCampaign(
       {
         campaignId: campaign.id,
-        campaignName: 'c',
-        relayName: 'primary',
         ...unguarded,
         guard,
-        frame: () => ({
-          relay: 0,
-          limits: [],
-          slots: [],
-          mostSenderRefusals: Infinity,
-          planKey: '1',
-          plan: new SharedArrayBuffer(0),
-        }),
         retry,
         time,
         inDoubt: 'resend',
@@ -127,13 +118,11 @@ export async function run(
           world.events.push(event);
           if (event.kind === 'campaignWaits') waitsUntil = event.untilAt;
         },
-        ended: () => {},
       },
       ledger,
       { ...playedThreads(hands), run: (task) => Promise.resolve(play(world, task, answer, batchMs)) },
       { read: () => new Map(), trim: () => {} },
     );
-    dispatcher.notifyListComplete();
     const ending: Promise<DispatchEnd> = dispatcher.run().finally(() => (isOver = true));
     // Nothing happens by itself any more after some turns: then the clock goes on, and the dispatcher is told to look.
     for (let step = 0; step < 5000; step += 1) {
@@ -144,7 +133,7 @@ export async function run(
       const nextAt = Math.max(dueAt, waitsUntil, world.now + second);
       if (nextAt >= stopAt) dispatcher.stop();
       world.now = Math.min(nextAt, stopAt);
-      dispatcher.notifyStored([]);
+      dispatcher.look();
     }
     assert.ok(isOver, 'it did not end');
     const end = await ending;

@@ -26,6 +26,7 @@ test('a stored batch comes back whole', async (t) => {
     bornAt: 40,
     dueAt: 40,
     lane: 'slow',
+    relay: '',
     recipientCount: 1,
     firstRow: 1,
     lastRow: 1,

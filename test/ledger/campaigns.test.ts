@@ -22,6 +22,7 @@ test('a fresh campaign is open, empty and found by its name', async (t) => {
     finishedAt: undefined,
     compactedAt: undefined,
     laneRules: undefined,
+    steering: undefined,
   });
   assert.deepEqual(await ledger.findCampaign('spring'), created);
   assert.equal(await ledger.findCampaign('autumn'), undefined);

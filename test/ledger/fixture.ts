@@ -105,7 +105,7 @@ export function rowsOf(batch: StoredBatch): number[] {
 /** Settles a batch: these rows are deferred to `dueAt`, the others accepted. */
 export function settlementOf(batch: StoredBatch, deferred: readonly number[] = [], dueAt = 0): Settlement {
   const accepted = rowsOf(batch).filter((row) => !deferred.includes(row));
-  const again = { attempt: batch.attempt + 1, bornAt: batch.bornAt, dueAt };
+  const again = { attempt: batch.attempt + 1, bornAt: batch.bornAt, dueAt, relay: 'r' };
   return {
     campaignId: batch.campaignId,
     batchId: batch.id,

@@ -40,7 +40,7 @@ test('a batch of a lane that is not due yet is not claimed', async (t) => {
   const { ledger, id } = await openWithLanes(t);
   const { batch } = await ledger.claimOfLane(id, '', 0);
   assert.ok(batch);
-  const later = { ...batchOf([4]), attempt: 2, bornAt: 0, dueAt: 70 };
+  const later = { ...batchOf([4]), attempt: 2, bornAt: 0, dueAt: 70, relay: '' };
   await ledger.settle([{ ...settlementOf(batch), deliveries: [], successors: [later] }]);
   assert.deepEqual(await ledger.claimOfLane(id, '', 69), { batch: undefined, nextDueAt: 70 });
   assert.equal((await ledger.claimOfLane(id, '', 70)).batch?.attempt, 2);

@@ -88,7 +88,7 @@ test('a settlement that does not add up is refused and changes nothing', async (
   const stranger = { ...good, deliveries: [deliveryOf(26), ...good.deliveries.slice(1)] };
   const twiceFar = { ...good, deliveries: [deliveryOf(24), ...good.deliveries.slice(1)] };
   const twiceNear = { ...good, deliveries: [deliveryOf(2), ...good.deliveries.slice(1)] };
-  const again = { attempt: 2, bornAt: 0, dueAt: 0 };
+  const again = { attempt: 2, bornAt: 0, dueAt: 0, relay: '' };
   const cases: [Settlement, RegExp][] = [
     [lacking, /bug: batch 1 of 25 recipients was settled with 23 deliveries and 1 left/],
     [surplus, /bug: batch 1 of 25 recipients was settled with 25 deliveries and 1 left/],

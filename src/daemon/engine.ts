@@ -1,0 +1,190 @@
+// The engine: one ledger, the threads with their limits, the relays, and the campaigns that are sent with them.
+import { systemClock } from '../base/clock.ts';
+import { messageOf, PosthasteError } from '../base/error.ts';
+import { Dispatcher } from '../dispatch/dispatcher.ts';
+import { createFanout, type Fanout } from '../events/fanout.ts';
+import type { Ledger } from '../ledger/ledger.ts';
+import type { PosthasteEvent } from '../mail/event.ts';
+import type { Sample } from '../metrics/recorder.ts';
+import { compactDue } from './compact.ts';
+import { sweepJournals } from './journals.ts';
+import { logEvent, type Log } from './log.ts';
+import { QuotaKeeper } from './quota_keeper.ts';
+import type { EngineOptions, EngineThreads, SendRelay } from './threads.ts';
+
+/** How often limits that nobody uses any more are forgotten. */
+const sweepEveryMs = 60_000;
+
+/** States: open → begun (batches go out) → stopping → closed. `stop` may come at any time; `close` last. */
+export class Engine {
+  readonly options: EngineOptions;
+  readonly threads: EngineThreads;
+  readonly ledger: Ledger;
+  readonly log: Log;
+  readonly dispatcher: Dispatcher;
+  readonly #events: Fanout<PosthasteEvent>;
+  readonly #quotas: QuotaKeeper;
+  readonly #stopped = new AbortController();
+  /** Names of the campaigns that are being sent, by id. */
+  readonly #sending = new Map<number, string>();
+  #running: Promise<void> | undefined;
+  #failure: { readonly error: unknown } | undefined;
+  #poolClosed: Promise<void> | undefined;
+  #drainTimer: NodeJS.Timeout | undefined;
+  #sweepTimer: NodeJS.Timeout | undefined;
+
+  /** Takes ledger and threads over: they are closed with it. */
+  constructor(options: EngineOptions, threads: EngineThreads, ledger: Ledger, log: Log) {
+    this.options = options;
+    this.threads = threads;
+    this.ledger = ledger;
+    this.log = log;
+    const { pool, limits, journals } = threads;
+    this.#events = createFanout((error, event) =>
+      log.error({ err: error, event: event.kind }, 'a listener failed'),
+    );
+    this.subscribe((event) => logEvent(log, event));
+    this.#quotas = new QuotaKeeper(limits, ledger, systemClock, (error) => this.#fail(error));
+    this.dispatcher = new Dispatcher(
+      {
+        relays: options.relays.map(({ name, maxConnections }) => ({ name, maxSessions: maxConnections })),
+        slowDown: (what, factor) => limits.slowDown(what, factor),
+        isPatient: options.isPatient,
+        clock: systemClock,
+        random: Math.random,
+        publish: (event) => this.publish(event),
+      },
+      ledger,
+      pool,
+      journals,
+    );
+    // It had no batch: nothing is in doubt, and another takes its place.
+    pool.followIdleDeaths((error) => this.#sayThatOneDied(messageOf(error)));
+  }
+
+  /** Follows the events of this run; all of them are durable when they come. Returns what ends it. */
+  subscribe(listener: (event: PosthasteEvent) => void): () => void {
+    return this.#events.subscribe(listener);
+  }
+
+  get events(): Fanout<PosthasteEvent> {
+    return this.#events;
+  }
+
+  publish(event: PosthasteEvent): void {
+    this.#events.publish(event);
+  }
+
+  /** Aborted once nothing new is to be begun. */
+  get stopSignal(): AbortSignal {
+    return this.#stopped.signal;
+  }
+
+  /** Why it cannot go on: the ledger or a journal cannot be written, or a bug. */
+  get failure(): unknown {
+    return this.#failure?.error;
+  }
+
+  /** Nothing is granted or claimed before. */
+  async begin(): Promise<void> {
+    if (this.#running !== undefined) return;
+    if (this.threads.limits.hasQuotas || this.options.isPatient) await this.#quotas.open();
+    this.#sweepTimer = setInterval(() => {
+      this.threads.limits.table.sweep(systemClock.monotonic());
+    }, sweepEveryMs);
+    this.#sweepTimer.unref();
+    this.#running = this.dispatcher.run().catch((error: unknown) => this.#fail(error));
+  }
+
+  /** Resolves when nothing is sent any more: after `stop`, or on a failure, which it throws. */
+  async over(): Promise<void> {
+    await this.#running;
+    if (this.#failure !== undefined) throw this.#failure.error;
+  }
+
+  /** drain: takes nothing new and finishes what is in flight, within `drainTimeoutMs`. now: at once. */
+  stop(how: 'drain' | 'now'): void {
+    this.#stopped.abort();
+    this.dispatcher.stop();
+    this.threads.pool.stop(how);
+    this.#drainTimer ??= setTimeout(() => this.threads.pool.stop('now'), this.options.drainTimeoutMs);
+    this.#drainTimer.unref();
+  }
+
+  /** A campaign is being sent, or is no more. */
+  noteSending(id: number, name: string | undefined): void {
+    if (name === undefined) this.#sending.delete(id);
+    else this.#sending.set(id, name);
+  }
+
+  relay(name: string): SendRelay | undefined {
+    return this.options.relays.find((relay) => relay.name === name);
+  }
+
+  /** Removes the rows of campaigns that finished longer ago than `keepMs`, until stopped. */
+  async compact(keepMs: number | undefined): Promise<void> {
+    const stopped = (): boolean => this.#stopped.signal.aborted && this.options.isPatient;
+    try {
+      const due = await compactDue(this.ledger, { keepMs, now: systemClock.now(), stopped });
+      for (const { name, rows } of due)
+        this.log.info({ campaign: name, rows }, 'rows were removed, as keep says');
+    } catch (error) {
+      // Every row has its fate: what the disk refuses now does not make a campaign's end a failure.
+      if (!(error instanceof PosthasteError)) throw error;
+      this.log.error({ err: error }, 'old rows could not be removed; the next run goes on');
+    }
+  }
+
+  /** The present state for metrics, over all campaigns that are being sent. */
+  async sample(): Promise<Sample> {
+    let [pendingRecipients, pendingBatches, oldestDueAt] = [0, 0, Infinity];
+    for (const id of this.#sending.keys()) {
+      const pending = await this.ledger.pending(id);
+      pendingRecipients += pending.recipients;
+      pendingBatches += pending.batches;
+      oldestDueAt = Math.min(oldestDueAt, pending.oldestDueAt ?? Infinity);
+    }
+    const { pool } = this.threads;
+    const relays = this.options.relays.map(({ name }, number) => ({ relay: name, ...pool.gauges(number) }));
+    return {
+      pendingRecipients,
+      pendingBatches,
+      oldestDueAt: oldestDueAt === Infinity ? undefined : oldestDueAt,
+      workerThreads: pool.threads,
+      workerActiveMs: pool.gauges(0).activeMs,
+      relays,
+    };
+  }
+
+  /** Says QUIT on every session and ends the threads. To be called when nothing is in hand. */
+  closePool(): Promise<void> {
+    return (this.#poolClosed ??= this.threads.pool.close());
+  }
+
+  /** Ends everything that was begun. The ledger is closed last, whatever goes wrong before. */
+  async close(): Promise<void> {
+    try {
+      this.#stopped.abort();
+      this.dispatcher.stop();
+      await this.#running;
+      await this.closePool();
+      await this.#quotas.close();
+      // Nobody writes journals any more.
+      if (this.#failure === undefined) await sweepJournals(this.options.stateDir, this.ledger);
+    } finally {
+      clearTimeout(this.#drainTimer);
+      clearInterval(this.#sweepTimer);
+      await this.ledger.close();
+    }
+  }
+
+  #fail(error: unknown): void {
+    this.#failure ??= { error };
+    this.stop('drain');
+  }
+
+  #sayThatOneDied(reason: string): void {
+    const names = this.#sending.size === 0 ? [''] : this.#sending.values();
+    for (const campaign of names) this.publish({ kind: 'threadDied', campaign, reason });
+  }
+}

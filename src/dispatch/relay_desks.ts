@@ -1,0 +1,153 @@
+// The relays at the dispatcher: which of them a batch goes by, and what its report tells of them.
+import type { PosthasteEvent } from '../mail/event.ts';
+import { chooseRelay, patienceMs, type RelayCandidate, type RelayShare } from '../schedule/relay_choice.ts';
+import type { HandshakeFailure } from '../smtp/handshake.ts';
+import type { BatchReport } from '../worker/contract.ts';
+import type { BatchRunner, HeldBatch } from './hands.ts';
+import type { ClaimedBatch, LaneClaims } from './lane_claims.ts';
+import { RelayDesk, type DispatchRelay, type SlowDown } from './relay_desk.ts';
+
+/** Where a batch goes. */
+export type Route =
+  | { readonly kind: 'go'; readonly relay: number }
+  | { readonly kind: 'wait'; readonly untilAt: number };
+
+/** How soon it is seen that the first session is open, while other threads wait for it. */
+const meetEveryMs = 20;
+/** A relay that is held or given up may come back at any time, and somebody says so then. */
+const lookAgainMs = 60_000;
+
+export class RelayDesks {
+  readonly #runner: BatchRunner;
+  readonly #claims: LaneClaims;
+  readonly #slowDown: SlowDown;
+  readonly #desks: RelayDesk[] = [];
+  readonly #numbers = new Map<string, number>();
+
+  constructor(relays: readonly DispatchRelay[], runner: BatchRunner, claims: LaneClaims, slowDown: SlowDown) {
+    this.#runner = runner;
+    this.#claims = claims;
+    this.#slowDown = slowDown;
+    for (const relay of relays) this.add(relay);
+  }
+
+  /** One more; its number is how many there were. */
+  add(relay: DispatchRelay): void {
+    const number = this.#desks.length;
+    this.#numbers.set(relay.name, number);
+    this.#desks.push(new RelayDesk(relay, number, this.#runner, this.#slowDown));
+  }
+
+  get all(): readonly RelayDesk[] {
+    return this.#desks;
+  }
+
+  find(name: string): RelayDesk | undefined {
+    const number = this.#numbers.get(name);
+    return number === undefined ? undefined : this.#desks[number];
+  }
+
+  nameOf(number: number): string {
+    return this.#at(number).name;
+  }
+
+  /** Whether any of these relays takes one more batch now. `inHand` counts those of a relay. */
+  hasRoom(relays: readonly RelayShare[], inHand: (relay: number) => number, now: number): boolean {
+    return relays.some(({ name }) => this.#hasRoom(this.#numberOf(name), inHand, now));
+  }
+
+  /** Why none of these relays is to be tried any more; undefined while one is. */
+  givenUp(relays: readonly RelayShare[]): HandshakeFailure | undefined {
+    const failures = relays.map(({ name }) => this.find(name)?.givenUp);
+    return failures.includes(undefined) ? undefined : failures.at(-1);
+  }
+
+  /** A relay without room now is passed over: its batches move on, for no attempt is charged by that. */
+  choose(
+    relays: readonly RelayShare[],
+    batch: ClaimedBatch,
+    inHand: (relay: number) => number,
+    now: number,
+  ): Route {
+    const [only] = relays;
+    if (only !== undefined && relays.length === 1) return { kind: 'go', relay: this.#numberOf(only.name) };
+    const candidates = relays.map((share) => this.#candidate(share, batch.lane, inHand, now));
+    const previousRelay = batch.relay === '' ? undefined : batch.relay;
+    const choice = chooseRelay(candidates, { ...batch, previousRelay }, now);
+    if (choice.kind === 'relay') return { kind: 'go', relay: this.#numberOf(choice.name) };
+    return { kind: 'wait', untilAt: choice.kind === 'wait' ? choice.untilAt : now + lookAgainMs };
+  }
+
+  /** When what trouble has sent back is due again. */
+  unsentDueAt(relays: readonly RelayShare[], lane: string, now: number): number {
+    const soonest = relays.reduce((least, { name }) => {
+      const desk = this.find(name);
+      const at = desk === undefined || desk.givenUp !== undefined ? Infinity : desk.blockedUntilFor(lane);
+      return Math.min(least, at);
+    }, Infinity);
+    return Math.max(now, soonest === Infinity ? 0 : soonest);
+  }
+
+  /** Nothing can be given to any of these relays before; in ms since the epoch. */
+  blockedUntil(relays: readonly RelayShare[]): number {
+    return relays.reduce((least, { name }) => Math.min(least, this.find(name)?.blockedUntil ?? 0), Infinity);
+  }
+
+  /** How soon to look again whether a thread has met a relay for which others wait. */
+  get lookAgainMs(): number {
+    return this.#runner.threads > 1 && this.#desks.some(({ isUnmet }) => isUnmet) ? meetEveryMs : Infinity;
+  }
+
+  /** Notes a report. Events are to be published once it is settled. */
+  note(
+    report: BatchReport,
+    { batch, goesBy }: HeldBatch,
+    now: number,
+  ): { readonly events: readonly PosthasteEvent[]; readonly giveUp: HandshakeFailure | undefined } {
+    const desk = this.#at(goesBy);
+    const { events, allowance, giveUp } = desk.note(report, batch.lane, now);
+    if (allowance !== undefined) {
+      // A lane that one relay holds back goes by the others.
+      const blockedUntil = Math.min(...this.#desks.map((one) => one.blockedUntilFor(batch.lane)));
+      this.#claims.limit(batch.lane, { blockedUntil, mostInHand: allowance.mostInHand });
+    }
+    return { events, giveUp };
+  }
+
+  giveUp(number: number, failure: HandshakeFailure): void {
+    this.#at(number).giveUp(failure);
+  }
+
+  #candidate(
+    share: RelayShare,
+    lane: string,
+    inHand: (relay: number) => number,
+    now: number,
+  ): RelayCandidate {
+    const number = this.#numberOf(share.name);
+    const desk = this.#at(number);
+    const isFull = !this.#hasRoom(number, inHand, now);
+    const blockedUntil = desk.blockedUntilFor(lane);
+    return {
+      ...share,
+      blockedUntil: isFull ? Math.max(blockedUntil, now + patienceMs + 1) : blockedUntil,
+      isDead: desk.givenUp !== undefined || desk.isHeld,
+    };
+  }
+
+  #hasRoom(number: number, inHand: (relay: number) => number, now: number): boolean {
+    return inHand(number) < this.#at(number).mostInHand(now);
+  }
+
+  #numberOf(name: string): number {
+    const number = this.#numbers.get(name);
+    if (number === undefined) throw new Error(`bug: relay ${name} is unknown to the dispatcher`);
+    return number;
+  }
+
+  #at(number: number): RelayDesk {
+    const desk = this.#desks[number];
+    if (desk === undefined) throw new Error(`bug: there is no relay number ${number}`);
+    return desk;
+  }
+}
