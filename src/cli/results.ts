@@ -4,12 +4,13 @@ import { InvalidArgumentError, type Command } from 'commander';
 import { ExitCode } from '../base/error.ts';
 import { loadConfig } from '../config/load_config.ts';
 import { openResults } from '../daemon/results.ts';
+import { resultStates, type ResultState } from '../daemon/results_text.ts';
 import { domainOf } from '../mail/address.ts';
 import { nameVariants } from '../mail/variant.ts';
 import { parseCampaignName } from './campaign_name.ts';
 import { findCampaign } from './named_campaign.ts';
 import type { SetExitCode } from './command_line.ts';
-import { resultStates, writeResults, type ResultState } from './results_file.ts';
+import { writeResults } from './results_file.ts';
 import { configPlaces } from './send.ts';
 
 interface ResultsOptions {

@@ -1,0 +1,272 @@
+// The listeners of the control API: a Unix socket, and TCP for those who have the token.
+import { once } from 'node:events';
+import { chmodSync, lstatSync, unlinkSync } from 'node:fs';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { createServer as createTlsServer } from 'node:https';
+import { connect, type AddressInfo } from 'node:net';
+import { ExitCode, messageOf, PosthasteError, systemCodeOf } from '../base/error.ts';
+import { refusalOf, type Answer } from './answer.ts';
+import { checkCaller, type TcpRules } from './guard.ts';
+import { describeApi } from './openapi.ts';
+import type { Operations } from './operations.ts';
+import { readRequest } from './request.ts';
+import { findRoute } from './router.ts';
+
+export interface ControlOptions {
+  readonly socketPath: string;
+  /** Of the socket: who may write to it may do everything. */
+  readonly socketMode: number;
+  readonly tcp: (TcpRules & TcpPlace) | undefined;
+  readonly version: string;
+  readonly operations: Operations;
+  /** Hears what failed while a request was answered, where it is our fault. */
+  readonly onError: (thrown: unknown) => void;
+}
+
+export interface TcpPlace {
+  readonly host: string;
+  readonly port: number;
+  readonly tls: { readonly key: string; readonly cert: string } | undefined;
+}
+
+export interface ControlServer {
+  /** Undefined where it does not listen on TCP. */
+  readonly tcpPort: number | undefined;
+  /** Takes nothing new, lets answers that are under way end for a moment, then ends all connections. */
+  close(): Promise<void>;
+}
+
+const maxConnections = 200;
+/** For the request line and its fields; a body may take as long as it flows. */
+const headersTimeoutMs = 10_000;
+/** A body, or a client that reads, may pause for so long. */
+const idleTimeoutMs = 60_000;
+const heartbeatEveryMs = 15_000;
+const closeGraceMs = 1000;
+
+/** Rejects with PosthasteErrors ERR_CONTROL_IN_USE (75) and ERR_CONTROL_LISTEN (78). */
+export async function startControl(options: ControlOptions): Promise<ControlServer> {
+  const closing = new AbortController();
+  const socket = await listenOnSocket(options, closing.signal);
+  try {
+    const tcp = options.tcp === undefined ? undefined : await listenOnTcp(options, options.tcp, closing.signal);
+    const servers = tcp === undefined ? [socket] : [socket, tcp.server];
+    return {
+      tcpPort: tcp?.port,
+      close: async () => {
+        closing.abort();
+        await Promise.all(servers.map((server) => closeServer(server)));
+      },
+    };
+  } catch (error) {
+    await closeServer(socket);
+    throw error;
+  }
+}
+
+async function listenOnSocket(options: ControlOptions, closing: AbortSignal): Promise<Server> {
+  const { socketPath, socketMode } = options;
+  await removeStale(socketPath);
+  const server = createServer((request, response) => void serve(options, undefined, closing, request, response));
+  configure(server);
+  // Between bind and chmod nobody else may connect.
+  const before = process.umask(0o177);
+  try {
+    server.listen(socketPath);
+    await once(server, 'listening');
+    chmodSync(socketPath, socketMode);
+  } catch (error) {
+    server.close();
+    throw listenError(socketPath, error);
+  } finally {
+    process.umask(before);
+  }
+  return server;
+}
+
+/** A daemon that died leaves its socket; one that lives answers. */
+async function removeStale(socketPath: string): Promise<void> {
+  const stat = lstatSync(socketPath, { throwIfNoEntry: false });
+  if (stat === undefined) return;
+  if (!stat.isSocket() || (await answers(socketPath))) {
+    throw new PosthasteError({
+      code: 'ERR_CONTROL_IN_USE',
+      message: stat.isSocket()
+        ? `another daemon listens at ${socketPath}`
+        : `${socketPath} is there, and is no socket`,
+      hint: 'Stop that daemon, or name another place with control.socket.',
+      exitCode: ExitCode.tempFail,
+    });
+  }
+  unlinkSync(socketPath);
+}
+
+function answers(socketPath: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const probe = connect(socketPath);
+    probe.once('connect', () => {
+      probe.destroy();
+      resolve(true);
+    });
+    probe.once('error', () => resolve(false));
+  });
+}
+
+async function listenOnTcp(
+  options: ControlOptions,
+  tcp: TcpRules & TcpPlace,
+  closing: AbortSignal,
+): Promise<{ server: Server; port: number }> {
+  const listener = (request: IncomingMessage, response: ServerResponse): void =>
+    void serve(options, tcp, closing, request, response);
+  const server = tcp.tls === undefined ? createServer(listener) : createTlsServer(tcp.tls, listener);
+  configure(server);
+  try {
+    server.listen({ host: tcp.host, port: tcp.port });
+    await once(server, 'listening');
+  } catch (error) {
+    throw listenError(`${tcp.host}:${tcp.port}`, error);
+  }
+  const address: AddressInfo | string | null = server.address();
+  return { server, port: typeof address === 'object' && address !== null ? address.port : tcp.port };
+}
+
+function configure(server: Server): void {
+  server.headersTimeout = headersTimeoutMs;
+  // A list may take hours; that it stands still is noticed by the socket.
+  server.requestTimeout = 0;
+  server.maxConnections = maxConnections;
+  server.maxHeadersCount = 100;
+  server.setTimeout(idleTimeoutMs, (socket) => socket.destroy());
+}
+
+async function serve(
+  options: ControlOptions,
+  rules: TcpRules | undefined,
+  closing: AbortSignal,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
+  const gone = new AbortController();
+  response.once('close', () => gone.abort());
+  const signal = AbortSignal.any([gone.signal, closing]);
+  try {
+    checkCaller(request.headers, rules);
+    const answer = await answerTo(options, request, signal);
+    await send(response, answer, signal);
+  } catch (error) {
+    refuse(options, request, response, error);
+  }
+}
+
+async function answerTo(
+  { operations, version }: ControlOptions,
+  request: IncomingMessage,
+  signal: AbortSignal,
+): Promise<Answer> {
+  const url = new URL(request.url ?? '/', 'http://socket');
+  if (request.method === 'GET' && url.pathname === '/v1/openapi.json')
+    return { kind: 'json', status: 200, body: describeApi(version) };
+  const { route, params } = findRoute(request.method ?? '', url.pathname);
+  const input = await readRequest(request, route, url.searchParams);
+  return route.run(operations, { ...input, params, signal });
+}
+
+async function send(response: ServerResponse, answer: Answer, signal: AbortSignal): Promise<void> {
+  const common = { 'cache-control': 'no-store', 'x-content-type-options': 'nosniff' };
+  switch (answer.kind) {
+    case 'none':
+      response.writeHead(204, common).end();
+      return;
+    case 'json': {
+      const body = `${JSON.stringify(answer.body)}\n`;
+      const location = answer.location === undefined ? {} : { location: answer.location };
+      const length = Buffer.byteLength(body);
+      response
+        .writeHead(answer.status, {
+          ...common,
+          ...location,
+          'content-type': 'application/json; charset=utf-8',
+          'content-length': length,
+        })
+        .end(body);
+      return;
+    }
+    case 'stream':
+      response.writeHead(200, { ...common, 'content-type': answer.contentType });
+      await sendStream(response, answer, signal);
+      return;
+    default:
+      answer satisfies never;
+  }
+}
+
+/** As fast as the client reads; one that stands still is cut off by the socket's idle time. */
+async function sendStream(
+  response: ServerResponse,
+  { body, contentType }: Extract<Answer, { kind: 'stream' }>,
+  signal: AbortSignal,
+): Promise<void> {
+  const isLive = contentType === 'text/event-stream';
+  const heartbeat = setInterval(() => isLive && response.write(': \n\n'), heartbeatEveryMs);
+  try {
+    for await (const piece of body) {
+      if (signal.aborted) break;
+      if (!response.write(piece)) await once(response, 'drain', { signal });
+    }
+    response.end();
+  } catch (error) {
+    // The status is out: all that tells the client of a failure is an end without an end.
+    response.destroy();
+    if (!signal.aborted) throw error;
+  } finally {
+    clearInterval(heartbeat);
+  }
+}
+
+function refuse(
+  options: ControlOptions,
+  request: IncomingMessage,
+  response: ServerResponse,
+  error: unknown,
+): void {
+  const { status, headers, body } = refusalOf(error);
+  if (status === 500) options.onError(error);
+  if (response.headersSent) return;
+  const text = `${JSON.stringify(body)}\n`;
+  // What is left of the body is not read: the connection is of no use any more.
+  if (!request.complete) response.shouldKeepAlive = false;
+  response
+    .writeHead(status, {
+      ...headers,
+      'content-type': 'application/json; charset=utf-8',
+      'content-length': Buffer.byteLength(text),
+      'cache-control': 'no-store',
+    })
+    .end(request.method === 'HEAD' ? undefined : text, () => {
+      if (!request.complete) request.destroy();
+    });
+}
+
+async function closeServer(server: Server): Promise<void> {
+  const closed = once(server, 'close');
+  server.close();
+  server.closeIdleConnections();
+  const timer = setTimeout(() => server.closeAllConnections(), closeGraceMs);
+  await closed;
+  clearTimeout(timer);
+}
+
+function listenError(place: string, cause: unknown): PosthasteError {
+  const code = systemCodeOf(cause);
+  return new PosthasteError({
+    code: code === 'EADDRINUSE' ? 'ERR_CONTROL_IN_USE' : 'ERR_CONTROL_LISTEN',
+    message: `The control API cannot listen at ${place}: ${code ?? messageOf(cause)}.`,
+    hint:
+      code === 'EADDRINUSE'
+        ? 'Another process listens there; stop it or name another place under control.'
+        : 'See that the folder of the socket is there and writable (a path has at most 107 bytes), and that the address is of this machine.',
+    exitCode: code === 'EADDRINUSE' ? ExitCode.tempFail : ExitCode.config,
+    cause,
+  });
+}
