@@ -11,13 +11,26 @@ type AddCommand = (program: Command, setExitCode: SetExitCode) => void;
 /** A command's file is loaded when it is called, or when somebody asks what there is: loading all takes half a second. */
 const commands: Readonly<Record<string, () => Promise<AddCommand>>> = {
   send: async () => (await import('./send.ts')).addSend,
+  serve: async () => (await import('./serve.ts')).addServe,
+  submit: async () => (await import('./submit.ts')).addSubmit,
+  status: async () => (await import('./status.ts')).addStatus,
+  top: async () => (await import('./top.ts')).addTop,
+  pause: async () => (await import('./steer.ts')).addPause,
+  resume: async () => (await import('./steer.ts')).addResume,
+  cancel: async () => (await import('./steer.ts')).addCancel,
+  rate: async () => (await import('./steer.ts')).addRate,
+  priority: async () => (await import('./steer.ts')).addPriority,
+  relays: async () => (await import('./relays.ts')).addRelays,
+  events: async () => (await import('./events.ts')).addEvents,
+  why: async () => (await import('./why.ts')).addWhy,
+  reload: async () => (await import('./reload.ts')).addReload,
   audit: async () => (await import('./audit.ts')).addAudit,
   compact: async () => (await import('./compact.ts')).addCompact,
   demo: async () => (await import('./demo.ts')).addDemo,
   results: async () => (await import('./results.ts')).addResults,
   retry: async () => (await import('./retry.ts')).addRetry,
   sandbox: async () => (await import('./sandbox.ts')).addSandbox,
-  status: async () => (await import('./status.ts')).addStatus,
+  completion: async () => (await import('./completion.ts')).addCompletion,
 };
 
 /** Runs one command. Returns the exit code; prints everything that is to be said, errors on stderr. */
@@ -46,7 +59,9 @@ export type SetExitCode = (code: ExitCode) => void;
 
 /** The named command alone, or all where the name is none: then it is help that is wanted, or "did you mean". */
 function loadCommands(name: string | undefined): Promise<AddCommand[]> {
-  const named = name !== undefined && Object.hasOwn(commands, name) ? commands[name] : undefined;
+  // Completion knows them all.
+  const isNamed = name !== undefined && name !== 'completion' && Object.hasOwn(commands, name);
+  const named = isNamed ? commands[name] : undefined;
   return Promise.all((named === undefined ? Object.values(commands) : [named]).map((load) => load()));
 }
 

@@ -78,6 +78,12 @@ function noteEvent(state: ProgressState, event: PosthasteEvent): void {
     case 'rowsEnded':
     case 'threadDied':
     case 'doubtFound':
+    case 'recipientsSettled':
+    case 'campaignAccepted':
+    case 'campaignSteered':
+    case 'campaignFailed':
+    case 'relaySteered':
+    case 'configReloaded':
       return;
     default:
       unreachable(event);

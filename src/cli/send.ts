@@ -2,10 +2,11 @@
 import { existsSync } from 'node:fs';
 import { InvalidArgumentError, Option, type Command } from 'commander';
 import { ExitCode } from '../base/error.ts';
-import { chooseRelay } from '../config/choose_relay.ts';
+import { chooseRelays } from '../config/choose_relay.ts';
 import { loadCampaign, type CampaignFile } from '../config/load_campaign.ts';
 import { loadConfig, type Config } from '../config/load_config.ts';
 import { openLog } from '../daemon/log.ts';
+import { chooseStyle, createAddressHider } from '../daemon/log_style.ts';
 import type { SendReport } from '../daemon/campaign_run.ts';
 import type { SendRequest, Sending } from '../daemon/send.ts';
 import { warnAboutSigning } from '../daemon/signing.ts';
@@ -116,27 +117,36 @@ async function open(
   how: 'begin' | 'find',
 ): Promise<Sending> {
   // On a terminal the progress line tells what the log would; there the log is for trouble only.
-  const log = openLog(process.stderr.isTTY ? 'warn' : config.logLevel, process.stderr);
+  const isTerminal = process.stderr.isTTY;
+  const log = openLog(
+    {
+      level: isTerminal ? 'warn' : config.logLevel,
+      style: chooseStyle(isTerminal, process.env['JOURNAL_STREAM'], process.stderr.fd),
+      hide: config.showsAddresses ? undefined : createAddressHider(),
+    },
+    process.stderr,
+  );
   const warnings = [...config.warnings, ...warnAboutSigning(config.dkim, file.campaign)];
   for (const warning of warnings) process.stderr.write(`posthaste: warning: ${warning}\n`);
-  const relay = chooseRelay(config, file.relay);
+  const { relays, shares } = chooseRelays(config, file);
   const request: SendRequest = {
     engine: {
       stateDir: config.stateDir,
       durability: config.durability,
       threads: config.threads,
-      relays: [relay],
+      relays,
       dkim: config.dkim,
       pace: config.pace,
       lanes: config.lanes,
       drainTimeoutMs: config.drainTimeoutMs,
       isPatient: false,
+      tellsRecipients: false,
     },
     campaign: {
       campaign: file.campaign,
-      relays: [{ name: relay.name, weight: 1, rank: 0 }],
+      relays: shares,
       pace: file.pace,
-      priority: 1,
+      priority: file.priority,
       retry: file.retry,
       time: file.time,
       pauseAbove: file.pauseAbove,
@@ -191,7 +201,8 @@ async function writeAllResults(sending: Sending, file: CampaignFile, path: strin
   });
 }
 
-function parseRows(text: string): number {
+/** For options of commander: a number of rows. */
+export function parseRows(text: string): number {
   if (!/^[1-9]\d{0,9}$/.test(text)) throw new InvalidArgumentError('expected a whole number from 1 on.');
   return Number(text);
 }

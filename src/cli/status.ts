@@ -1,49 +1,114 @@
-// posthaste status: all campaigns of a state directory in a table, or one of them.
+// posthaste status: all campaigns of a state directory, or of a daemon, in a table, or one of them.
 import { existsSync } from 'node:fs';
 import type { Command } from 'commander';
 import { ExitCode } from '../base/error.ts';
 import { formatDay, formatInstant } from '../base/instant.ts';
 import { unreachable } from '../base/invariant.ts';
 import { loadConfig } from '../config/load_config.ts';
+import * as answers from '../control/answers.ts';
+import type { ControlClient } from '../control/client.ts';
 import { readStatus, type CampaignStatus } from '../daemon/status.ts';
 import { fates } from '../mail/outcome.ts';
+import { addDaemonOptions, type DaemonOptions } from './daemon_client.ts';
+import { readOrAsk } from './held_state.ts';
 import { findCampaign } from './named_campaign.ts';
 import type { SetExitCode } from './command_line.ts';
 import { count } from './print.ts';
 import { configPlaces } from './send.ts';
-
-interface StatusOptions {
-  readonly config?: string;
-  readonly state?: string;
-  readonly json?: boolean;
-}
+import { formatTable } from './table.ts';
 
 export function addStatus(program: Command, setExitCode: SetExitCode): void {
-  program
+  const command = program
     .command('status')
-    .description('show where campaigns stand: state, rows, fates, what is pending and since when')
-    .argument('[campaign]', 'the name of a campaign, or its file; else all')
-    .option('--config <file>', `the configuration file (else ${configPlaces.join(' or ')})`)
-    .option('--state <dir>', 'where the ledger is kept')
-    .option('--json', 'one object on stdout')
-    .action(async (campaign: string | undefined, options: StatusOptions) =>
-      setExitCode(await status(campaign, options)),
-    );
+    .description(
+      'show where campaigns stand: state, rows, fates, what is pending and since when; asks the daemon where one runs',
+    )
+    .argument('[campaign]', 'the name of a campaign, or its file; else all');
+  addDaemonOptions(command).action(async (campaign: string | undefined, options: DaemonOptions) =>
+    setExitCode(await status(campaign, options)),
+  );
 }
 
-async function status(campaign: string | undefined, options: StatusOptions): Promise<ExitCode> {
-  const { config = configPlaces.find(existsSync), state, json } = options;
-  const { stateDir } = loadConfig(config, process.env, { state });
+/** What is to be printed: as JSON, and for people. */
+interface Shown {
+  readonly json: unknown;
+  readonly text: string;
+}
+
+async function status(campaign: string | undefined, options: DaemonOptions): Promise<ExitCode> {
   const name = campaign === undefined ? undefined : findCampaign(campaign).name;
+  const shown = await readOrAsk(
+    options,
+    () => readLedger(name, options),
+    (client) => askDaemon(name, client),
+  );
+  process.stdout.write(options.json === true ? `${JSON.stringify(shown.json)}\n` : shown.text);
+  return ExitCode.ok;
+}
+
+async function readLedger(name: string | undefined, options: DaemonOptions): Promise<Shown> {
+  const { config = configPlaces.find(existsSync), state } = options;
+  const { stateDir } = loadConfig(config, process.env, { state });
   // Looking must not make a state directory where there is none.
   const nothing = name === undefined && !existsSync(stateDir);
   const campaigns = nothing ? [] : await readStatus(stateDir, name, Date.now());
-  if (json === true) process.stdout.write(`${JSON.stringify(jsonOf(campaigns))}\n`);
-  else
-    process.stdout.write(
-      campaigns.length === 0 ? `no campaign in ${stateDir} yet\n` : formatTable(campaigns),
-    );
-  return ExitCode.ok;
+  const text = campaigns.length === 0 ? `no campaign in ${stateDir} yet\n` : tableOf(campaigns);
+  return { json: jsonOf(campaigns), text };
+}
+
+async function askDaemon(name: string | undefined, client: ControlClient): Promise<Shown> {
+  const campaigns =
+    name === undefined
+      ? answers.campaigns.parse(await client.call({ method: 'GET', path: '/v1/campaigns' })).campaigns
+      : [
+          answers.campaign.parse(
+            await client.call({ method: 'GET', path: `/v1/campaigns/${encodeURIComponent(name)}` }),
+          ),
+        ];
+  const json = { type: 'status', campaigns: campaigns.map(({ tally, ...one }) => ({ ...one, ...tally })) };
+  return { json, text: campaigns.length === 0 ? 'no campaign yet\n' : tableOfDaemon(campaigns) };
+}
+
+/** A daemon knows more: how fast, how long still, and what binds. */
+export function tableOfDaemon(campaigns: readonly answers.CampaignView[]): string {
+  return formatTable(
+    [
+      'campaign',
+      'state',
+      'rows',
+      'accepted',
+      'rejected',
+      'others',
+      'pending',
+      'per second',
+      'left',
+      'what binds',
+    ],
+    campaigns.map((one) => {
+      const tally = new Map(Object.entries(one.tally));
+      const ended = [...tally.values()].reduce((sum, rows) => sum + rows, 0);
+      const [accepted = 0, rejected = 0] = [tally.get('accepted'), tally.get('rejected')];
+      return [
+        one.name,
+        one.state,
+        count(one.rows),
+        count(accepted),
+        count(rejected),
+        count(ended - accepted - rejected),
+        count(one.pending),
+        count(one.perSecond),
+        one.etaSeconds === undefined ? '-' : formatSeconds(one.etaSeconds),
+        one.binds ?? one.reason ?? '-',
+      ];
+    }),
+    new Set([2, 3, 4, 5, 6, 7, 8]),
+  );
+}
+
+function formatSeconds(seconds: number): string {
+  const minutes = Math.floor(seconds / 60);
+  if (minutes === 0) return `${Math.ceil(seconds)} s`;
+  return minutes < 60 ? `${minutes} min` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
 }
 
 function jsonOf(campaigns: readonly CampaignStatus[]): Record<string, unknown> {
@@ -68,11 +133,11 @@ function isoOf(at: number | undefined): string | null {
   return at === undefined ? null : new Date(at).toISOString();
 }
 
-/** A column for each fate that some campaign knows; texts to the left, numbers to the right. */
-function formatTable(campaigns: readonly CampaignStatus[]): string {
+/** A column for each fate that some campaign knows. */
+function tableOf(campaigns: readonly CampaignStatus[]): string {
   const met = fates.filter((fate) => campaigns.some(({ tally }) => tally[fate] > 0));
   const header = ['campaign', 'state', 'rows', ...met, 'pending', 'next due', 'started', 'finished'];
-  const lines = campaigns.map((one) => [
+  const rows = campaigns.map((one) => [
     one.name,
     stateInWords(one),
     count(one.rows),
@@ -82,18 +147,8 @@ function formatTable(campaigns: readonly CampaignStatus[]): string {
     instantOf(one.startedAt),
     instantOf(one.finishedAt),
   ]);
-  const isNumber = (column: number): boolean => column >= 2 && column < met.length + 4;
-  const widths = header.map((title, column) =>
-    Math.max(title.length, ...lines.map((cells) => cells[column]?.length ?? 0)),
-  );
-  const format = (cells: readonly string[]): string =>
-    cells
-      .map((cell, column) =>
-        isNumber(column) ? cell.padStart(widths[column] ?? 0) : cell.padEnd(widths[column] ?? 0),
-      )
-      .join('  ')
-      .trimEnd();
-  return `${[header, ...lines].map((cells) => format(cells)).join('\n')}\n`;
+  const numbers = Array.from({ length: met.length + 2 }, (_, index) => index + 2);
+  return formatTable(header, rows, new Set(numbers));
 }
 
 function stateInWords({ state, running, nextDueAt, compactedAt }: CampaignStatus): string {

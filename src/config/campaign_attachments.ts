@@ -1,10 +1,10 @@
 // The attachments of a campaign: files that all recipients get, read; and columns that name files, with their folders.
 import { basename } from 'node:path';
 import type { Attachment, RowAttachments, TemplateSource } from '../mail/campaign.ts';
-import { findFolder, readFromFolder } from './campaign_folder.ts';
+import { findFolder } from './campaign_folder.ts';
 import type { WrittenCampaign } from './campaign_schema.ts';
 import type { Path } from './problem.ts';
-import { tell, type Reading } from './reading.ts';
+import { readNamed, tell, type Reading } from './reading.ts';
 
 type Written = WrittenCampaign['attachments'][number];
 
@@ -19,7 +19,7 @@ export function readAttachments(reading: Reading): Attachment[] {
     }
     cids.add(one.cid ?? '');
     if (one.path === undefined) return [];
-    const read = readFromFolder(reading.path, one.path, mostAttachmentBytes);
+    const read = readNamed(reading, one.path, mostAttachmentBytes);
     if (read.kind === 'problem') {
       tell(reading, ['attachments', index, 'path'], { what: read.what, missingInput: read.isMissing });
       return [];

@@ -1,9 +1,8 @@
 // What the bodies of a campaign need beside their templates: MJML's files, the invitation, images that they show.
 import { dirname, extname, join, normalize } from 'node:path';
 import type { BodyWork, Calendar, Campaign, MjmlFiles, TemplateSource } from '../mail/campaign.ts';
-import { readFromFolder } from './campaign_folder.ts';
 import { calendarMethods } from './campaign_schema.ts';
-import { tell, type Reading } from './reading.ts';
+import { readNamed, tell, type Reading } from './reading.ts';
 import { suggestWord } from './suggest.ts';
 import { decodeUtf8 } from './text_file.ts';
 
@@ -40,7 +39,7 @@ function readMjml(reading: Reading, file: string, html: TemplateSource): MjmlFil
     for (const { target, place } of findIncludes(one.source)) {
       const inner = join(dirname(one.path), target);
       if (includes.has(inner) || inner === path) continue;
-      const read = readFromFolder(reading.path, inner, mostBytes);
+      const read = readNamed(reading, inner, mostBytes);
       const source = read.kind === 'read' ? decodeUtf8(read.bytes) : undefined;
       if (source === undefined || includes.size >= mostIncludes) {
         const what =
@@ -73,7 +72,7 @@ function findIncludes(source: string): { target: string; place: { line: number; 
 export function readCalendar(reading: Reading): Calendar | undefined {
   const { calendar } = reading.written;
   if (calendar === undefined) return undefined;
-  const read = readFromFolder(reading.path, calendar.file, mostBytes);
+  const read = readNamed(reading, calendar.file, mostBytes);
   if (read.kind === 'problem') {
     tell(reading, ['calendar', 'file'], { what: read.what, missingInput: read.isMissing });
     return undefined;

@@ -7,7 +7,7 @@ import { relayName } from './relay_schema.ts';
 import { retrySchema } from './retry_schema.ts';
 import { timeKeys } from './time_schema.ts';
 import { lineTemplate, partSchema, templateKeys, textSchema } from './template_schema.ts';
-import { burst, choice, flag, line, rates, size, text } from './value.ts';
+import { burst, choice, flag, line, rates, size, text, wholeNumber } from './value.ts';
 
 const path = 'the path of a file';
 
@@ -97,6 +97,16 @@ const listSchema = z.strictObject({
   }),
 });
 
+const relayShareSchema = z.strictObject({
+  name: key(relayName(), 'Name of the relay in the configuration.'),
+  weight: key(wholeNumber(1, 1000).prefault(1), 'Its share of the batches.'),
+  spare: key(flag().prefault(false), 'Only while none of the others can be used.'),
+  lanes: key(z.array(line('the name of a lane')).min(1).max(1000).optional(), {
+    sentence: 'The lanes that it is for.',
+    default: 'all',
+  }),
+});
+
 export const campaignSchema = z.strictObject({
   name: key(campaignName().optional(), {
     sentence: 'Unique among the campaigns of a state directory.',
@@ -139,6 +149,14 @@ export const campaignSchema = z.strictObject({
   relay: key(relayName().optional(), {
     sentence: 'Name of the relay in the configuration.',
     default: 'the only one',
+  }),
+  relays: key(z.array(relayShareSchema).min(1).max(20).optional(), {
+    sentence:
+      'Several relays in place of one, by weight, lane and failover. A retry goes by the relay that it had.',
+    default: 'none',
+  }),
+  priority: key(wholeNumber(1, 100).prefault(10), {
+    sentence: 'Share among campaigns that are sent at one time: twice as much is twice the share.',
   }),
   rate: key(rates().optional(), {
     sentence: "Limit of this campaign, or several, within the relay's.",

@@ -2,10 +2,9 @@
 import type { Campaign, TemplateSource, Variant } from '../mail/campaign.ts';
 import type { Cell } from '../mail/recipient.ts';
 import { readBodyWork } from './campaign_bodies.ts';
-import { readFromFolder } from './campaign_folder.ts';
 import type { WrittenCampaign } from './campaign_schema.ts';
 import type { Path } from './problem.ts';
-import { tell, type Reading } from './reading.ts';
+import { readNamed, tell, type Reading } from './reading.ts';
 import { decodeUtf8 } from './text_file.ts';
 
 /** A template as it is written, or where it is. */
@@ -23,7 +22,7 @@ export function readTemplate(
   if (typeof written === 'string') {
     return { file: reading.path, line: reading.file.contentLine(place), source: written };
   }
-  const read = readFromFolder(reading.path, written.file, mostTemplateBytes);
+  const read = readNamed(reading, written.file, mostTemplateBytes);
   const filePlace: Path = [...place, 'file'];
   if (read.kind === 'problem') {
     tell(reading, filePlace, { what: read.what, missingInput: read.isMissing });

@@ -1,8 +1,21 @@
 // The relay that a campaign goes to.
 import { ExitCode, PosthasteError } from '../base/error.ts';
+import type { CampaignFile } from './load_campaign.ts';
 import type { Config } from './load_config.ts';
 import type { RelayConfig } from './relay.ts';
 import { suggestWord } from './suggest.ts';
+
+/** The relays that a campaign goes by, as `chooseRelay` says. */
+export function chooseRelays(
+  config: Pick<Config, 'relays' | 'relayOverride'>,
+  { relay, relays }: Pick<CampaignFile, 'relay' | 'relays'>,
+): { readonly relays: readonly RelayConfig[]; readonly shares: NonNullable<CampaignFile['relays']> } {
+  if (relays === undefined || config.relayOverride !== undefined) {
+    const only = chooseRelay(config, relay);
+    return { relays: [only], shares: [{ name: only.name, weight: 1, rank: 0 }] };
+  }
+  return { relays: relays.map(({ name }) => chooseRelay(config, name)), shares: relays };
+}
 
 /**
  * The command line's relay, else the one that the campaign names, else the only one there is. Throws

@@ -1,19 +1,14 @@
 // The keys of the configuration file: one row each.
-import { isIP } from 'node:net';
 import * as z from 'zod';
+import { controlSchema, eventsSchema, inboxSchema } from './control_schema.ts';
 import { dkimSchema } from './dkim_schema.ts';
+import { listenOn } from './endpoint.ts';
 import { expects, key } from './key.ts';
 import { lanesSchema } from './lanes_schema.ts';
 import { relayName, relaySchema } from './relay_schema.ts';
-import { burst, choice, duration, isHost, keepTime, line, rates } from './value.ts';
+import { burst, choice, duration, keepTime, line, rates } from './value.ts';
 
 export const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
-
-/** Where a listener listens. */
-export interface Endpoint {
-  readonly host: string;
-  readonly port: number;
-}
 
 export const configSchema = z.strictObject({
   state: key(line('the path of a directory').optional(), {
@@ -62,10 +57,19 @@ export const configSchema = z.strictObject({
   ),
   log: key(
     z
-      .strictObject({ level: key(choice(logLevels).prefault('info'), 'Least severity that is logged.') })
+      .strictObject({
+        level: key(choice(logLevels).prefault('info'), 'Least severity that is logged.'),
+        addresses: key(
+          choice(['shown', 'hidden']).prefault('shown'),
+          'hidden: recipients’ addresses in the log and in the event log keep their domain and are a short hash before it, the same for the same address until the process ends.',
+        ),
+      })
       .prefault({}),
     'The log on stderr.',
   ),
+  control: key(controlSchema.prefault({}), { sentence: 'The control API of `serve`.' }),
+  inbox: key(inboxSchema.optional(), { sentence: 'The inbox folder of `serve`.', default: 'none' }),
+  events: key(eventsSchema.prefault({}), { sentence: 'The event log of `serve`.' }),
   relays: key(
     z.record(relayName(), relaySchema).prefault({}),
     'Relays by name; campaigns name the one they go to.',
@@ -75,22 +79,3 @@ export const configSchema = z.strictObject({
     'Keys that messages are signed with (DKIM). Of one domain all sign: an RSA and an Ed25519 key give two signatures.',
   ),
 });
-
-/** "127.0.0.1:9464", "[::1]:9464", "9464"; port 0 lets the system choose. */
-export function listenOn() {
-  const schema = z.union([z.int().min(0).max(65_535), z.string()]).transform((written, context): Endpoint => {
-    const endpoint = parseEndpoint(String(written));
-    if (endpoint !== undefined) return endpoint;
-    context.addIssue({ code: 'custom', message: '' });
-    return z.NEVER;
-  });
-  return expects(schema, 'HOST:PORT such as 127.0.0.1:9464, or a port');
-}
-
-function parseEndpoint(written: string): Endpoint | undefined {
-  const [, bracketed, plain, digits] = /^(?:(?:\[([^\]]*)\]|([^:[\]]*)):)?(\d{1,5})$/.exec(written) ?? [];
-  const host = bracketed ?? (plain === undefined || plain === '' ? '127.0.0.1' : plain);
-  const port = Number(digits);
-  const isRight = bracketed === undefined ? isHost(host) : isIP(bracketed) === 6;
-  return isRight && port <= 65_535 ? { host, port } : undefined;
-}

@@ -29,6 +29,14 @@ import { readTextFile } from './text_file.ts';
 import { paceOf } from './value.ts';
 import { parseYaml } from './yaml_file.ts';
 
+/** A relay among several: lower ranks first. */
+interface RelayShare {
+  readonly name: string;
+  readonly weight: number;
+  readonly rank: number;
+  readonly lanes?: readonly string[] | undefined;
+}
+
 /** How to read a campaign's list. */
 interface CampaignList {
   readonly addressColumn?: string | undefined;
@@ -44,6 +52,10 @@ export interface CampaignFile {
   readonly list: CampaignList;
   /** The relay's name; undefined for the only one. */
   readonly relay: string | undefined;
+  /** Several, in place of one; undefined for that. */
+  readonly relays: readonly RelayShare[] | undefined;
+  /** 1 to 100. */
+  readonly priority: number;
   readonly pace: Pace;
   readonly inDoubt: 'resend' | 'hold';
   readonly retry: CampaignRetry;
@@ -53,6 +65,8 @@ export interface CampaignFile {
   readonly digest: string;
   /** Absolute path of the campaign's folder. */
   readonly directory: string;
+  /** Every file that it names and that was read, relative to the folder; not the list, and not what a column names. */
+  readonly files: readonly string[];
 }
 
 /**
@@ -78,17 +92,22 @@ export function loadCampaign(
     parsePart({ schema: campaignSchema, origin: file, path: [] }, value, problems) ??
     parseRest(campaignSchema, value, standIns);
   if (written === undefined) throw invalid(problems);
-  const reading: Reading = { path, file, written, problems, env };
+  const files = new Set<string>();
+  const reading: Reading = { path, file, written, problems, env, files };
   const campaign = readCampaign(reading, name);
   const list = readList(reading);
   const retry = readRetry(reading);
   const time = readTimes(reading);
+  if (written.relay !== undefined && written.relays !== undefined)
+    tell(reading, ['relays'], { what: 'is there beside relay', expected: 'one of them' });
   if (problems.length > 0) throw invalid(problems);
-  const { relay, inDoubt, pauseAbove } = written;
+  const { relay, inDoubt, pauseAbove, priority } = written;
   return {
     campaign,
     list,
     relay,
+    relays: written.relays?.map(({ spare, ...share }) => ({ ...share, rank: spare ? 1 : 0 })),
+    priority,
     pace: paceOf(written),
     inDoubt,
     retry,
@@ -96,6 +115,7 @@ export function loadCampaign(
     time,
     digest: digestOf(campaign, written),
     directory: resolve(dirname(path)),
+    files: [...files],
   };
 }
 

@@ -1,9 +1,11 @@
 // The configuration: file, environment and command line become one checked value.
 import { availableParallelism } from 'node:os';
-import { dirname, resolve } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { ExitCode } from '../base/error.ts';
 import type { Pace } from '../base/quantity.ts';
-import { configSchema, listenOn, type Endpoint, type logLevels } from './config_schema.ts';
+import { configSchema, type logLevels } from './config_schema.ts';
+import { listenOn, type Endpoint } from './endpoint.ts';
+import { readControl, type ControlConfig } from './read_control.ts';
 import { readDkim, warnAboutKey, type DkimConfig } from './dkim.ts';
 import { parsePart, parseRest } from './issues.ts';
 import { failureOf, formatPath, type Failure, type Origin, type Problem } from './problem.ts';
@@ -28,6 +30,18 @@ export interface Config {
   readonly drainTimeoutMs: number;
   readonly metrics: Endpoint | undefined;
   readonly logLevel: (typeof logLevels)[number];
+  /** Whether log and event log show recipients' addresses. */
+  readonly showsAddresses: boolean;
+  readonly control: ControlConfig;
+  /** Absolute path, and how long an entry must have stayed as it is. */
+  readonly inbox: { readonly directory: string; readonly settleMs: number } | undefined;
+  /** `directory` is an absolute path. */
+  readonly events: {
+    readonly directory: string;
+    readonly mostBytes: number;
+    readonly keptFiles: number;
+    readonly recipients: boolean;
+  };
   /** By name, in the order of the file. */
   readonly relays: ReadonlyMap<string, RelayConfig>;
   /** The relay of the command line: takes the place of any that a campaign names. */
@@ -75,16 +89,37 @@ export function loadConfig(
   const dkim = file === undefined ? [] : readDkim(file, partAt(file.value, 'dkim'), around, problems);
   const lanes =
     written?.lanes === undefined ? undefined : completeLanes(written.lanes, file ?? nowhere, problems);
-  if (written === undefined || problems.length > 0) throw failureOf(problems, invalid);
+  const stateDir = stateDirectory(overrides.state, written?.state, directory);
+  const control =
+    written === undefined
+      ? undefined
+      : readControl(written.control, { ...around, stateDir, origin: file ?? nowhere, problems });
+  if (written === undefined || control === undefined || problems.length > 0)
+    throw failureOf(problems, invalid);
   const used = relayOverride === undefined ? [...relays.values()] : [relayOverride];
   return {
-    stateDir: stateDirectory(overrides.state, written.state, directory),
+    stateDir,
+    control,
     durability: written.durability,
     threads: written.threads === 'auto' ? Math.max(1, availableParallelism() - 1) : written.threads,
     keepMs: written.keep,
     drainTimeoutMs: written.drainTimeout,
     metrics: listen ?? written.metrics?.listen,
     logLevel: written.log.level,
+    showsAddresses: written.log.addresses === 'shown',
+    inbox:
+      written.inbox === undefined
+        ? undefined
+        : { directory: resolve(directory, written.inbox.directory), settleMs: written.inbox.settle },
+    events: {
+      directory: resolve(
+        directory,
+        written.events.directory ?? placeIn(env['LOGS_DIRECTORY'], stateDir, 'events'),
+      ),
+      mostBytes: written.events.maxSize,
+      keptFiles: written.events.keepFiles,
+      recipients: written.events.recipients,
+    },
     relays,
     relayOverride,
     dkim,
@@ -162,4 +197,11 @@ function parseListen(typed: string, problems: Problem[]): Endpoint | undefined {
 function stateDirectory(typed: string | undefined, written: string | undefined, directory: string): string {
   if (typed !== undefined) return resolve(typed);
   return written === undefined ? resolve('.posthaste') : resolve(directory, written);
+}
+
+/** In the directory that systemd has made for it, else in the state directory. */
+function placeIn(directories: string | undefined, stateDir: string, name: string): string {
+  // Several are separated by colons.
+  const [own = ''] = (directories ?? '').split(':');
+  return join(own === '' ? stateDir : own, name);
 }

@@ -1,10 +1,9 @@
 // Reads the partials and layouts that the templates of a campaign name, whatever the templates are for.
 import type { Campaign, TemplateSource } from '../mail/campaign.ts';
 import { listIncludes } from './campaign_bodies.ts';
-import { readFromFolder } from './campaign_folder.ts';
 import { findPartials, type NamedPartial } from './partials.ts';
 import type { Problem } from './problem.ts';
-import type { Reading } from './reading.ts';
+import { readNamed, type Reading } from './reading.ts';
 import { decodeUtf8 } from './text_file.ts';
 
 const mostTemplateBytes = 8 * 1_048_576;
@@ -69,7 +68,7 @@ function readPartial(
     });
     return undefined;
   }
-  const read = readFromFolder(reading.path, name, mostTemplateBytes);
+  const read = readNamed(reading, name, mostTemplateBytes);
   if (read.kind === 'problem') {
     tellAt(reading, template, named, { what: read.what, missingInput: read.isMissing });
     return undefined;

@@ -1,4 +1,5 @@
 // A campaign file on its way to a campaign: what its readers share.
+import { readFromFolder, type ReadFile } from './campaign_folder.ts';
 import type { WrittenCampaign } from './campaign_schema.ts';
 import { formatPath, type Path, type Problem } from './problem.ts';
 import type { YamlFile } from './yaml_file.ts';
@@ -10,6 +11,14 @@ export interface Reading {
   readonly problems: Problem[];
   /** Where `{ env: NAME }` of a secret is looked up. */
   readonly env: NodeJS.ProcessEnv;
+  /** Every file that was read, as the campaign names it: relative to its folder. */
+  readonly files: Set<string>;
+}
+
+/** Reads a file that the campaign names, from its folder and from nowhere else. */
+export function readNamed(reading: Reading, path: string, mostBytes: number): ReadFile {
+  reading.files.add(path);
+  return readFromFolder(reading.path, path, mostBytes);
 }
 
 /** `what` is a predicate; the key's path is its subject. */

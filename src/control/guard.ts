@@ -29,11 +29,11 @@ function checkOrigin(origin: string | undefined, allowed: readonly string[]): vo
   });
 }
 
-const loopbackNames: readonly string[] = ['localhost', '127.0.0.1', '[::1]'];
+const loopbackNames: ReadonlySet<string> = new Set(['localhost', '127.0.0.1', '[::1]']);
 
 function checkHost(host: string | undefined, allowed: readonly string[]): void {
   const name = (host ?? '').toLowerCase().replace(/:\d+$/, '');
-  if (loopbackNames.includes(name) || allowed.includes(name)) return;
+  if (loopbackNames.has(name) || allowed.includes(name)) return;
   throw new HttpRefusal(421, {
     code: 'ERR_HOST_REFUSED',
     message: 'the Host field names no name of this API',

@@ -1,6 +1,13 @@
 // What the control API needs of the daemon: plain data behind asynchronous calls.
 import type { RetriableFate, Tally } from '../mail/outcome.ts';
-import type { AuditView, CampaignView, ConfigReport, EventRecord, RecipientView, RelayView } from './views.ts';
+import type {
+  AuditView,
+  CampaignView,
+  ConfigReport,
+  EventRecord,
+  RecipientView,
+  RelayView,
+} from './views.ts';
 
 /** What is to be changed of a campaign that may be running; what is absent stays. */
 export interface Steering {
@@ -30,6 +37,8 @@ export interface EventRequest {
   /** Events with a higher id, those from before among them; undefined: from now on. */
   readonly since: number | undefined;
   readonly campaign: string | undefined;
+  /** False: ends with the last that is there. */
+  readonly follow: boolean;
   readonly signal: AbortSignal;
 }
 
@@ -41,7 +50,11 @@ export interface Operations {
   auditCampaign(name: string): Promise<AuditView>;
   retryCampaign(name: string, request: RetryRequest): Promise<Tally>;
   /** The list given back with what happened, as CSV or NDJSON text in pieces. */
-  readResults(name: string, format: 'csv' | 'ndjson', only: readonly string[]): Promise<AsyncIterable<string>>;
+  readResults(
+    name: string,
+    format: 'csv' | 'ndjson',
+    only: readonly string[],
+  ): Promise<AsyncIterable<string>>;
   /** What happened to an address, in all campaigns or one, newest campaign first. */
   findRecipient(address: string, campaign: string | undefined): Promise<RecipientView[]>;
   listRelays(): Promise<RelayView[]>;

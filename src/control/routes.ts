@@ -3,14 +3,7 @@ import * as z from 'zod';
 import { fates, retriableFates } from '../mail/outcome.ts';
 import type { Answer } from './answer.ts';
 import type { Operations } from './operations.ts';
-import {
-  auditView,
-  campaignView,
-  configReport,
-  eventRecord,
-  recipientView,
-  relayView,
-} from './views.ts';
+import { auditView, campaignView, configReport, eventRecord, recipientView, relayView } from './views.ts';
 
 export type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
 
@@ -62,12 +55,16 @@ const retryBody = z.strictObject({
 
 const resultsQuery = z.strictObject({
   format: z.enum(['csv', 'ndjson']).default('csv'),
-  only: z.string().optional().describe(`Comma-separated: ${fates.join(', ')}, pending, deferred.`),
+  only: z
+    .string()
+    .optional()
+    .describe(`Comma-separated: ${fates.join(', ')}, pending, deferred.`),
 });
 
 const eventsQuery = z.strictObject({
   since: z.coerce.number().int().min(0).optional().describe('Events with a higher id; else from now on.'),
   campaign: z.string().optional(),
+  follow: z.stringbool().default(true).describe('false: only those that are there, then the end.'),
 });
 
 const recipientsQuery = z.strictObject({
@@ -107,7 +104,8 @@ export const routes: readonly Route[] = [
     method: 'PATCH',
     path: '/v1/campaigns/{name}',
     id: 'steerCampaign',
-    sentence: 'Pauses, resumes, cancels a campaign, or changes its rate or priority; it takes effect at once and survives restarts.',
+    sentence:
+      'Pauses, resumes, cancels a campaign, or changes its rate or priority; it takes effect at once and survives restarts.',
     body: steeringBody,
     answer: { status: 200, schema: campaignView },
     run: async (operations, { params, body }) =>
@@ -182,13 +180,14 @@ export const routes: readonly Route[] = [
     method: 'GET',
     path: '/v1/events',
     id: 'followEvents',
-    sentence: 'Events as they happen (text/event-stream), each after it is durable. Last-Event-ID goes on where it was.',
+    sentence:
+      'Events as they happen (text/event-stream), each after it is durable. Last-Event-ID goes on where it was.',
     query: eventsQuery,
     answer: { status: 200, schema: eventRecord, stream: 'text/event-stream' },
     run: async (operations, { query, signal, lastEventId }) => {
-      const { since, campaign } = eventsQuery.parse(query);
+      const { since, campaign, follow } = eventsQuery.parse(query);
       const last = lastEventId === undefined ? since : z.coerce.number().int().min(0).parse(lastEventId);
-      const events = operations.followEvents({ since: last, campaign, signal });
+      const events = operations.followEvents({ since: last, campaign, follow, signal });
       return { kind: 'stream', contentType: 'text/event-stream', body: formatEvents(events) };
     },
   },

@@ -49,7 +49,8 @@ export async function startControl(options: ControlOptions): Promise<ControlServ
   const closing = new AbortController();
   const socket = await listenOnSocket(options, closing.signal);
   try {
-    const tcp = options.tcp === undefined ? undefined : await listenOnTcp(options, options.tcp, closing.signal);
+    const tcp =
+      options.tcp === undefined ? undefined : await listenOnTcp(options, options.tcp, closing.signal);
     const servers = tcp === undefined ? [socket] : [socket, tcp.server];
     return {
       tcpPort: tcp?.port,
@@ -67,7 +68,9 @@ export async function startControl(options: ControlOptions): Promise<ControlServ
 async function listenOnSocket(options: ControlOptions, closing: AbortSignal): Promise<Server> {
   const { socketPath, socketMode } = options;
   await removeStale(socketPath);
-  const server = createServer((request, response) => void serve(options, undefined, closing, request, response));
+  const server = createServer(
+    (request, response) => void serve(options, undefined, closing, request, response),
+  );
   configure(server);
   // Between bind and chmod nobody else may connect.
   const before = process.umask(0o177);

@@ -82,7 +82,9 @@ export const configReport = z
     ok: z.boolean(),
     problems: z.array(z.string()).describe('Why nothing was changed.'),
     applied: z.array(z.string()).describe('What has another value now.'),
-    needsRestart: z.array(z.string()).describe('What has another value in the file, and only a restart takes it.'),
+    needsRestart: z
+      .array(z.string())
+      .describe('What has another value in the file, and only a restart takes it.'),
   })
   .meta({ id: 'ConfigReport' });
 
@@ -93,9 +95,7 @@ export const auditView = z
     rows: count,
     tally: z.strictObject(Object.fromEntries(fates.map((fate) => [fate, count]))),
     pendingRecipients: count,
-    differences: z.array(
-      z.strictObject({ subject: z.string(), expected: z.number(), found: z.number() }),
-    ),
+    differences: z.array(z.strictObject({ subject: z.string(), expected: z.number(), found: z.number() })),
   })
   .meta({ id: 'Audit' });
 

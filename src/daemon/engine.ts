@@ -1,6 +1,6 @@
 // The engine: one ledger, the threads with their limits, the relays, and the campaigns that are sent with them.
 import { systemClock } from '../base/clock.ts';
-import { messageOf, PosthasteError } from '../base/error.ts';
+import { ExitCode, messageOf, PosthasteError } from '../base/error.ts';
 import { Dispatcher } from '../dispatch/dispatcher.ts';
 import { createFanout, type Fanout } from '../events/fanout.ts';
 import type { Ledger } from '../ledger/ledger.ts';
@@ -10,14 +10,20 @@ import { compactDue } from './compact.ts';
 import { sweepJournals } from './journals.ts';
 import { logEvent, type Log } from './log.ts';
 import { QuotaKeeper } from './quota_keeper.ts';
-import type { EngineOptions, EngineThreads, SendRelay } from './threads.ts';
+import {
+  limitPlanOf,
+  mostRelays,
+  type EngineOptions,
+  type EngineThreads,
+  type SendRelay,
+} from './threads.ts';
 
 /** How often limits that nobody uses any more are forgotten. */
 const sweepEveryMs = 60_000;
 
 /** States: open → begun (batches go out) → stopping → closed. `stop` may come at any time; `close` last. */
 export class Engine {
-  readonly options: EngineOptions;
+  #options: EngineOptions;
   readonly threads: EngineThreads;
   readonly ledger: Ledger;
   readonly log: Log;
@@ -27,6 +33,8 @@ export class Engine {
   readonly #stopped = new AbortController();
   /** Names of the campaigns that are being sent, by id. */
   readonly #sending = new Map<number, string>();
+  /** Relays that were taken out of the configuration. */
+  readonly #gone = new Set<string>();
   #running: Promise<void> | undefined;
   #failure: { readonly error: unknown } | undefined;
   #poolClosed: Promise<void> | undefined;
@@ -35,7 +43,7 @@ export class Engine {
 
   /** Takes ledger and threads over: they are closed with it. */
   constructor(options: EngineOptions, threads: EngineThreads, ledger: Ledger, log: Log) {
-    this.options = options;
+    this.#options = options;
     this.threads = threads;
     this.ledger = ledger;
     this.log = log;
@@ -50,6 +58,7 @@ export class Engine {
         relays: options.relays.map(({ name, maxConnections }) => ({ name, maxSessions: maxConnections })),
         slowDown: (what, factor) => limits.slowDown(what, factor),
         isPatient: options.isPatient,
+        tellsRecipients: options.tellsRecipients,
         clock: systemClock,
         random: Math.random,
         publish: (event) => this.publish(event),
@@ -60,6 +69,26 @@ export class Engine {
     );
     // It had no batch: nothing is in doubt, and another takes its place.
     pool.followIdleDeaths((error) => this.#sayThatOneDied(messageOf(error)));
+  }
+
+  get options(): EngineOptions {
+    return this.#options;
+  }
+
+  /**
+   * Takes other limits, lanes, relays and keys. Relays keep their numbers; one that is gone is held, and new ones come behind. What
+   * is counted stays counted, and sessions stay open where their relay is the same.
+   */
+  change(options: EngineOptions): void {
+    const relays = mergeRelays(this.#options.relays, options.relays);
+    this.#options = { ...options, relays };
+    const { limits, pool } = this.threads;
+    limits.change(limitPlanOf(this.#options));
+    pool.change({ relays, dkim: options.dkim });
+    for (const { name, maxConnections } of relays.slice(this.dispatcher.relays.count))
+      this.dispatcher.relays.add({ name, maxSessions: maxConnections });
+    this.#holdWhatIsGone(new Set(options.relays.map(({ name }) => name)));
+    this.dispatcher.recallAll();
   }
 
   /** Follows the events of this run; all of them are durable when they come. Returns what ends it. */
@@ -178,6 +207,16 @@ export class Engine {
     }
   }
 
+  /** One that is there again may have been paused meanwhile by somebody: that is for the daemon to say. */
+  #holdWhatIsGone(there: ReadonlySet<string>): void {
+    for (const { name } of this.#options.relays) {
+      if (there.has(name) !== this.#gone.has(name)) continue;
+      this.dispatcher.relays.find(name)?.hold(!there.has(name));
+      if (there.has(name)) this.#gone.delete(name);
+      else this.#gone.add(name);
+    }
+  }
+
   #fail(error: unknown): void {
     this.#failure ??= { error };
     this.stop('drain');
@@ -187,4 +226,18 @@ export class Engine {
     const names = this.#sending.size === 0 ? [''] : this.#sending.values();
     for (const campaign of names) this.publish({ kind: 'threadDied', campaign, reason });
   }
+}
+
+/** The old ones in their places, as they are now; those that are gone as they were; the new ones behind. */
+function mergeRelays(old: readonly SendRelay[], next: readonly SendRelay[]): SendRelay[] {
+  const merged = old.map((relay) => next.find(({ name }) => name === relay.name) ?? relay);
+  const names = new Set(old.map(({ name }) => name));
+  const all = [...merged, ...next.filter(({ name }) => !names.has(name))];
+  if (all.length <= mostRelays) return all;
+  throw new PosthasteError({
+    code: 'ERR_RELAYS_FULL',
+    message: `with the relays from before there would be ${all.length}, and a daemon has room for ${mostRelays}`,
+    hint: 'restart it: then only those of the file count',
+    exitCode: ExitCode.config,
+  });
 }

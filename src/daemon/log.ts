@@ -3,21 +3,34 @@ import { pino, type Logger } from 'pino';
 import { unreachable } from '../base/invariant.ts';
 import type { PosthasteEvent } from '../mail/event.ts';
 import { describeList } from './describe_list.ts';
+import { styleLine, type LogStyle } from './log_style.ts';
 
 export type Log = Logger;
+
+export interface LogOptions {
+  readonly level: string;
+  readonly style: LogStyle;
+  /** What is done to each line; undefined for nothing. */
+  readonly hide: ((text: string) => string) | undefined;
+}
 
 /**
  * Opens the log. Lines are written at once: what is said before a crash is there after it. Configuration objects are
  * never logged; what could hold a secret is redacted all the same.
  */
-export function openLog(level: string, stream: NodeJS.WritableStream): Log {
+export function openLog({ level, style, hide }: LogOptions, stream: NodeJS.WritableStream): Log {
   return pino(
     {
       level,
       base: null,
       redact: { paths: ['pass', '*.pass', '*.*.pass', 'auth', '*.auth'], censor: '***' },
     },
-    stream,
+    {
+      write: (line: string) => {
+        const styled = styleLine(line, style);
+        stream.write(hide === undefined ? styled : hide(styled));
+      },
+    },
   );
 }
 
@@ -56,9 +69,26 @@ export function logEvent(log: Log, event: PosthasteEvent): void {
       );
     case 'relayRecovered':
       return log.info({ relay: event.relay }, 'relay takes messages again');
+    case 'campaignAccepted':
+      return log.info({ campaign: event.campaign }, 'campaign accepted');
+    case 'campaignSteered': {
+      const { campaign, change, text } = event;
+      return log.info({ campaign, change, text }, 'campaign steered');
+    }
+    case 'campaignFailed': {
+      const { campaign, code, reason } = event;
+      return log.error({ campaign, code, reason }, 'campaign cannot go on');
+    }
+    case 'relaySteered':
+      return log.info({ relay: event.relay, change: event.change }, 'relay steered');
+    case 'configReloaded': {
+      const { problems, applied } = event;
+      return log[problems.length > 0 ? 'error' : 'info']({ problems, applied }, 'configuration read again');
+    }
     case 'intakeProgressed':
     case 'batchSettled':
     case 'rowsEnded':
+    case 'recipientsSettled':
       return log.debug(event, event.kind);
     default:
       unreachable(event);

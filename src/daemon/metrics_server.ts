@@ -15,6 +15,8 @@ export interface MetricsServerOptions {
   readonly events: Fanout<PosthasteEvent>;
   readonly sample: () => Promise<Sample>;
   readonly log: Log;
+  /** Why the process is not sound; none where it is. */
+  readonly troubles: () => readonly string[];
 }
 
 export interface MetricsServer {
@@ -38,8 +40,8 @@ export async function startMetricsServer(options: MetricsServerOptions): Promise
     host,
     port,
     metrics: recorder,
-    health: () => ({ ok: true, reasons: [] }),
-    ready: () => ({ ok: troubles.size === 0, reasons: [...troubles.values()] }),
+    health: () => conditionOf(options.troubles()),
+    ready: () => conditionOf([...options.troubles(), ...troubles.values()]),
     onError,
   });
   return {
@@ -49,6 +51,13 @@ export async function startMetricsServer(options: MetricsServerOptions): Promise
       await listener.close();
     },
   };
+}
+
+function conditionOf(reasons: readonly string[]): {
+  readonly ok: boolean;
+  readonly reasons: readonly string[];
+} {
+  return { ok: reasons.length === 0, reasons };
 }
 
 function urlOf({ address, family, port }: AddressInfo): string {

@@ -41,6 +41,8 @@ interface SubjectLimits extends TaskLimits {
 const durableFromMs = 3_600_000;
 /** What is over sooner is a pace, and nothing that one waits for. */
 const longHoldMs = 2000;
+/** What bound so lately binds: between two permits of a pace there is always a moment without. */
+const lastingMs = 1000;
 
 /** Owns the table of limits. Those of lanes are made when the first batch of the lane goes out. */
 export class RunLimits {
@@ -122,9 +124,23 @@ export class RunLimits {
 
   /** The limit that holds messages up for some time from now on, for people: "lane gmail 50000/d until 2026-11-27T02:10:00Z". */
   describeHold(): string | undefined {
+    return this.#describeLongest(longHoldMs, () => true);
+  }
+
+  /** What binds a campaign now, if only for an instant; lanes are of all campaigns. */
+  describeBinding(campaign: string, relays: readonly string[]): string | undefined {
+    const subjects = ['all', `campaign ${campaign}`, ...relays.map((name) => `relay ${name}`)];
+    const isOfIt = (name: string): boolean =>
+      name.startsWith('lane ') || subjects.some((subject) => name.startsWith(`${subject} `));
+    return this.#describeLongest(-lastingMs, isOfIt);
+  }
+
+  #describeLongest(leastMs: number, isMeant: (name: string) => boolean): string | undefined {
     const nowMs = this.#clock.monotonic();
-    const [longest] = this.table.binding(nowMs);
-    if (longest === undefined || longest.untilMs - nowMs < longHoldMs) return undefined;
+    const from = nowMs + Math.min(leastMs, 0);
+    const longest = this.table.binding(from).find(({ name }) => isMeant(name));
+    if (longest === undefined || longest.untilMs - nowMs < leastMs) return undefined;
+    if (longest.untilMs - nowMs < longHoldMs) return this.#textOf(longest.name);
     const until = new Date(this.#clock.now() + longest.untilMs - nowMs);
     return `${this.#textOf(longest.name)} until ${until.toISOString().replace(/\.\d+/, '')}`;
   }

@@ -62,6 +62,7 @@ export class Sending {
       events: this.#engine.events,
       sample: () => this.#engine.sample(),
       log: this.#engine.log,
+      troubles: () => [],
     });
   }
 

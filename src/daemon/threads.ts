@@ -34,6 +34,8 @@ export interface EngineOptions {
   readonly drainTimeoutMs: number;
   /** A relay that is out of reach ends nothing: it is tried for as long as it takes. */
   readonly isPatient: boolean;
+  /** Whether what becomes of each recipient is an event, too. */
+  readonly tellsRecipients: boolean;
 }
 
 export interface EngineThreads {
@@ -42,12 +44,15 @@ export interface EngineThreads {
   readonly journals: RunJournals;
 }
 
+/** Relays that a daemon may have, those among them that come with a reload or were there before it. */
+export const mostRelays = 64;
+
 /** Where each domain is a lane, or campaigns come and go, as many hands as there may be. */
 const manyLanes = 1000;
 
 /** Starts the threads. Whoever does not hand them on closes `pool`. */
 export function startThreads(options: EngineOptions): EngineThreads {
-  const { stateDir, relays, dkim, threads, durability } = options;
+  const { stateDir, relays, dkim, threads, durability, isPatient } = options;
   const limits = new RunLimits(limitPlanOf(options), systemClock);
   const journals = new RunJournals(stateDir, systemClock.now());
   const { directory, run } = journals;
@@ -61,12 +66,13 @@ export function startThreads(options: EngineOptions): EngineThreads {
       journal: { directory, run, durability },
     },
     handsFor(options),
+    isPatient ? mostRelays : relays.length,
   );
   return { pool, limits, journals };
 }
 
 /** The limits that an engine has before any campaign. */
-function limitPlanOf({ pace, relays, lanes }: EngineOptions): LimitPlan {
+export function limitPlanOf({ pace, relays, lanes }: EngineOptions): LimitPlan {
   return { pace, relays, lanes: lanes?.groups ?? [] };
 }
 

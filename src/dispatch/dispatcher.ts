@@ -161,6 +161,11 @@ export class Dispatcher {
     this.rouse();
   }
 
+  /** Everything that no session has taken comes back, and goes again by what is said then. */
+  recallAll(): void {
+    for (const id of this.#desks.keys()) this.#runner.recallCampaign(id);
+  }
+
   /** Runs until it is stopped. Throws when the ledger cannot be written, or on a bug; nothing is lost then either. */
   async run(): Promise<void> {
     try {

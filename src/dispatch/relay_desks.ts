@@ -38,8 +38,8 @@ export class RelayDesks {
     this.#desks.push(new RelayDesk(relay, number, this.#runner, this.#slowDown));
   }
 
-  get all(): readonly RelayDesk[] {
-    return this.#desks;
+  get count(): number {
+    return this.#desks.length;
   }
 
   find(name: string): RelayDesk | undefined {

@@ -4,8 +4,9 @@ import { invariant } from '../base/invariant.ts';
 import type { Random } from '../base/random.ts';
 import { makeJournalError } from '../journal/fault.ts';
 import type { JournalledBatch } from '../journal/reader.ts';
-import { countOutcomes, type PosthasteEvent } from '../mail/event.ts';
-import type { Fate } from '../mail/outcome.ts';
+import { unpackRecipients } from '../mail/batch.ts';
+import { countOutcomes, type PosthasteEvent, type SettledRecipient } from '../mail/event.ts';
+import type { Fate, Outcome } from '../mail/outcome.ts';
 import { emptyTransactionTimes } from '../mail/transaction_times.ts';
 import type { BatchReport } from '../worker/contract.ts';
 import { nameRecipient, outcomesAfterLoss, recipientsInDoubt } from './after_loss.ts';
@@ -31,6 +32,8 @@ export type BatchRules = SettleRules & { readonly campaignName: string };
 export interface SettlingOptions {
   readonly random: Random;
   readonly publish: (event: PosthasteEvent) => void;
+  /** Whether what became of each recipient is published, too. */
+  readonly tellsRecipients: boolean;
 }
 
 /** A report with its batch and what it comes to. */
@@ -69,6 +72,7 @@ export class Settling {
     // Durable before visible: events only now.
     for (const plan of plans) this.#hands.letGo(plan.report.batchId);
     for (const plan of plans) this.#publishSettled(plan);
+    if (this.#options.tellsRecipients) for (const plan of plans) this.#publishRecipients(plan);
     for (const { journal } of reports) this.#journals.trim(journal.writer, journal.oldestNeeded);
     const failure = reports.find((report) => report.journalFailure !== undefined)?.journalFailure;
     if (failure !== undefined) throw makeJournalError(failure);
@@ -100,6 +104,16 @@ export class Settling {
     this.#options.publish({ kind: 'doubtFound', campaign: rules.campaignName, action, inDoubt });
   }
 
+  #publishRecipients({ report, held, rules }: Plan): void {
+    this.#options.publish({
+      kind: 'recipientsSettled',
+      campaign: rules.campaignName,
+      relay: rules.relay,
+      attempt: held.batch.attempt,
+      recipients: describeRecipients(held, report.outcomes),
+    });
+  }
+
   #publishSettled({ report, rules, settlement }: Plan): void {
     this.#options.publish({
       kind: 'batchSettled',
@@ -111,6 +125,21 @@ export class Settling {
       transactionSumSeconds: report.transactionTimes.sumSeconds,
     });
   }
+}
+
+/** Their addresses are in the batch, what they met is in the report. */
+function describeRecipients({ batch }: HeldBatch, outcomes: readonly Outcome[]): SettledRecipient[] {
+  const addresses = new Map(unpackRecipients(batch.payload).map(({ row, address }) => [row, address]));
+  return outcomes.map(({ row, kind: outcome, at, verdict }) => ({
+    row,
+    address: addresses.get(row) ?? '',
+    outcome,
+    at,
+    replyCode: verdict.replyCode,
+    enhancedStatus: verdict.enhancedStatus,
+    reply: verdict.text,
+    category: verdict.category,
+  }));
 }
 
 /** What a thread's death is told as. */

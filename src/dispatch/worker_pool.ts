@@ -1,5 +1,6 @@
 // The threads: the one place that knows piscina.
-import { threadId } from 'node:worker_threads';
+import { randomUUID } from 'node:crypto';
+import { BroadcastChannel, threadId } from 'node:worker_threads';
 import { Piscina } from 'piscina';
 import { unpackOutcomes } from '../mail/packed_outcomes.ts';
 import { attachLimiter } from '../schedule/limiter.ts';
@@ -13,6 +14,7 @@ import {
   relayControlBase,
   type BatchReport,
   type BatchTask,
+  type LiveSetup,
   type PackedReport,
   type WorkerSetup,
 } from '../worker/contract.ts';
@@ -56,6 +58,8 @@ export interface WorkerPool {
   recallCampaign(campaignId: number): void;
   /** So many sessions the relay may have from now on, over all threads; never more than are configured. */
   allowSessions(relay: number, sessions: number): void;
+  /** Gives the threads other relays and keys; relays keep their numbers, and at most the capacity there was room for. */
+  change(setup: LiveSetup): void;
   /** QUIT on every session, then ends the threads. */
   close(): Promise<void>;
 }
@@ -64,12 +68,19 @@ export interface WorkerPool {
 export function openWorkerPool(
   setup: Pick<WorkerSetup, 'relays' | 'dkim' | 'threads' | 'limiter' | 'journal'>,
   lanes = 1,
+  relayCapacity = setup.relays.length,
 ): WorkerPool {
-  const { threads, relays } = setup;
-  const control = new SharedArrayBuffer(controlLengthOf(relays.length) * Int32Array.BYTES_PER_ELEMENT);
-  const gauges = new SharedArrayBuffer(threads * relays.length * gaugeCount * Float64Array.BYTES_PER_ELEMENT);
+  const { threads } = setup;
+  const control = new SharedArrayBuffer(controlLengthOf(relayCapacity) * Int32Array.BYTES_PER_ELEMENT);
+  const gauges = new SharedArrayBuffer(threads * relayCapacity * gaugeCount * Float64Array.BYTES_PER_ELEMENT);
   const places = new SharedArrayBuffer(threads * Int32Array.BYTES_PER_ELEMENT);
-  const workerData: WorkerSetup = { ...setup, control, places, gauges };
+  const channel = `posthaste-${randomUUID()}`;
+  const workerData: WorkerSetup = { ...setup, relayCapacity, channel, control, places, gauges };
+  // A thread that begins later has the setup of the beginning.
+  let live: LiveSetup | undefined;
+  const changes = new BroadcastChannel(channel);
+  changes.onmessage = () => live !== undefined && changes.postMessage(live);
+  changes.unref();
   const limiter = attachLimiter(setup.limiter);
   const batchesPerThread = Math.min(lanes * batchesPerLane, mostBatchesPerThread);
   const piscina = new Piscina({
@@ -129,17 +140,23 @@ export function openWorkerPool(
       for (const error of idleDeaths) listener(error);
     },
     stop: (how) => void Atomics.store(controlView, controlSlot.stop, how === 'drain' ? 1 : 2),
-    sessionsOpen: (relay) => sumGauges(new Float64Array(gauges), threads, relays.length, relay).sessionsOpen,
+    sessionsOpen: (relay) => sumGauges(new Float64Array(gauges), threads, relayCapacity, relay).sessionsOpen,
     recall: (relay) => void Atomics.add(controlView, relayControlBase(relay) + relayControl.recalls, 1),
     recallCampaign: (campaignId) => void Atomics.add(controlView, campaignRecallSlot(campaignId), 1),
     allowSessions: (relay, sessions) =>
       void Atomics.store(controlView, relayControlBase(relay) + relayControl.sessions, sessions),
-    gauges: (relay) => sumGauges(new Float64Array(gauges), threads, relays.length, relay),
+    gauges: (relay) => sumGauges(new Float64Array(gauges), threads, relayCapacity, relay),
+    change: (setup) => {
+      live = setup;
+      changes.postMessage(setup);
+    },
     // Without a task there is no session; a thread may not even be ready yet.
-    close: () =>
-      hasRun && piscina.threads.length > 0
+    close: () => {
+      changes.close();
+      return hasRun && piscina.threads.length > 0
         ? closeThreads(piscina, threads * batchesPerThread)
-        : piscina.destroy(),
+        : piscina.destroy();
+    },
   };
 }
 

@@ -152,7 +152,8 @@ export class EventLog {
     this.#file = undefined;
     const { directory, keptFiles } = this.#options;
     // One is about to be begun.
-    for (const { path } of listLogFiles(directory).slice(0, -Math.max(1, keptFiles - 1))) rmSync(path, { force: true });
+    for (const { path } of listLogFiles(directory).slice(0, -Math.max(1, keptFiles - 1)))
+      rmSync(path, { force: true });
   }
 
   #nextFlush(signal: AbortSignal): Promise<void> {

@@ -31,7 +31,10 @@ const tailBytes = 1_048_576;
  * The id of a file's last whole line, and the file's size. What a killed process has left of a line is cut off; lines that
  * say nothing are passed over. `lastId` is one below the file's first where there is no line.
  */
-export function mendTail({ path, firstId }: LogFile): { readonly lastId: number; readonly sizeBytes: number } {
+export function mendTail({ path, firstId }: LogFile): {
+  readonly lastId: number;
+  readonly sizeBytes: number;
+} {
   const file = openSync(path, 'r+');
   try {
     const { size } = fstatSync(file);

@@ -15,7 +15,13 @@ export type PosthasteEvent =
   | BatchSettled
   | RowsEnded
   | RelayFailed
-  | RelayRecovered;
+  | RelayRecovered
+  | RecipientsSettled
+  | CampaignAccepted
+  | CampaignSteered
+  | CampaignFailed
+  | RelaySteered
+  | ConfigReloaded;
 
 /** A campaign begins, or goes on after a restart. `campaign` is its name, here and below. */
 interface CampaignStarted {
@@ -128,6 +134,62 @@ interface RelayRecovered {
   readonly kind: 'relayRecovered';
   readonly relay: string;
   readonly verdict: Verdict;
+}
+
+/** What became of each recipient of a batch in one attempt. Published only where somebody asks for it. */
+interface RecipientsSettled {
+  readonly kind: 'recipientsSettled';
+  readonly campaign: string;
+  readonly relay: string;
+  readonly attempt: number;
+  readonly recipients: readonly SettledRecipient[];
+}
+
+export interface SettledRecipient extends NamedRecipient {
+  readonly outcome: OutcomeKind;
+  /** In ms since the epoch. */
+  readonly at: number;
+  readonly replyCode: number;
+  readonly enhancedStatus: string;
+  readonly reply: string;
+  readonly category: Category;
+}
+
+/** The daemon has a campaign, or one more list of it, on its own disk. */
+interface CampaignAccepted {
+  readonly kind: 'campaignAccepted';
+  readonly campaign: string;
+}
+
+/** Somebody, or what its messages met, has changed how a campaign goes on. */
+interface CampaignSteered {
+  readonly kind: 'campaignSteered';
+  readonly campaign: string;
+  readonly change: 'paused' | 'resumed' | 'cancelled' | 'rate' | 'priority';
+  /** For people: the reason, or the new value. */
+  readonly text: string;
+}
+
+/** The daemon cannot go on with a campaign until somebody mends something. */
+interface CampaignFailed {
+  readonly kind: 'campaignFailed';
+  readonly campaign: string;
+  readonly code: string;
+  readonly reason: string;
+}
+
+/** Somebody said that nothing is to go by a relay, or that it is to be used again. */
+interface RelaySteered {
+  readonly kind: 'relaySteered';
+  readonly relay: string;
+  readonly change: 'paused' | 'resumed';
+}
+
+/** The configuration was read again; with problems nothing was changed. */
+interface ConfigReloaded {
+  readonly kind: 'configReloaded';
+  readonly problems: readonly string[];
+  readonly applied: readonly string[];
 }
 
 /** How many outcomes of a batch were alike. */

@@ -189,6 +189,12 @@ function recordEvent(metrics: Metrics, event: PosthasteEvent): void {
     case 'relayRecovered':
       return metrics.relayUp.set({ relay: event.relay }, 1);
     case 'campaignWaits':
+    case 'recipientsSettled':
+    case 'campaignAccepted':
+    case 'campaignSteered':
+    case 'campaignFailed':
+    case 'relaySteered':
+    case 'configReloaded':
       return undefined;
     default:
       return unreachable(event);

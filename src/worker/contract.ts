@@ -13,17 +13,24 @@ import type { RelayOptions } from '../smtp/relay.ts';
 export interface WorkerSetup {
   readonly relays: readonly RelayOptions[];
   readonly dkim: readonly DkimKey[];
+  /** There may be so many relays, those that come later among them. */
+  readonly relayCapacity: number;
+  /** Name of the channel on which a `LiveSetup` comes when it has changed; a thread says hello on it when it begins. */
+  readonly channel: string;
   /** How many threads share each relay's `maxConnections`; never more than the smallest of those. */
   readonly threads: number;
   readonly limiter: LimiterMemory;
-  /** Int32Array of `controlLengthOf` the relays. */
+  /** Int32Array of `controlLengthOf` `relayCapacity`. */
   readonly control: SharedArrayBuffer;
   /** Int32Array with a place for each thread (places.ts). */
   readonly places: SharedArrayBuffer;
-  /** Float64Array of threads × relays × `gaugeCount`. */
+  /** Float64Array of threads × `relayCapacity` × `gaugeCount`. */
   readonly gauges: SharedArrayBuffer;
   readonly journal: Omit<JournalOptions, 'writer'>;
 }
+
+/** What may change while threads run. Relays keep their numbers. */
+export type LiveSetup = Pick<WorkerSetup, 'relays' | 'dkim'>;
 
 /** Slots of the control memory. */
 export const controlSlot = {

@@ -1,6 +1,7 @@
 // The inside of a thread: takes batches as tasks, keeps pools between them, and tells what it is doing.
 import { deserialize } from 'node:v8';
-import { threadId, workerData } from 'node:worker_threads';
+import { isDeepStrictEqual } from 'node:util';
+import { BroadcastChannel, threadId, workerData } from 'node:worker_threads';
 import { systemClock } from '../base/clock.ts';
 import { messageOf, systemCodeOf } from '../base/error.ts';
 import { invariant } from '../base/invariant.ts';
@@ -15,6 +16,7 @@ import { attachLimiter } from '../schedule/limiter.ts';
 import { keysFor } from '../sign/key.ts';
 import { createSigner, type Signer } from '../sign/signer.ts';
 import { Pool } from '../smtp/pool.ts';
+import type { RelayOptions } from '../smtp/relay.ts';
 import { BatchRun } from './batch_run.ts';
 import {
   campaignRecallSlot,
@@ -26,6 +28,7 @@ import {
   relayControlBase,
   type BatchReport,
   type BatchTask,
+  type LiveSetup,
   type PackedReport,
   type WorkerSetup,
 } from './contract.ts';
@@ -47,23 +50,27 @@ let journalFailure: BatchReport['journalFailure'];
 
 /** One relay, as this thread sees it. */
 interface OpenRelay {
+  options: RelayOptions;
   readonly work: RelayWork;
   readonly pool: Pool<RowTransaction>;
-  readonly maxConnections: number;
   /** What was last seen in the control memory. */
   recalls: number;
   sessions: number;
 }
 
-const relays: OpenRelay[] = setup.relays.map((relay) => {
+const relays: OpenRelay[] = setup.relays.map((relay) => openRelay(relay));
+let { dkim } = setup;
+
+function openRelay(options: RelayOptions): OpenRelay {
   const work = new RelayWork(limiter, systemClock, (run) => compiledFor(run));
-  const pool = new Pool(relay, shareOf(relay.maxConnections), work, Math.random, {
+  const pool = new Pool(options, shareOf(options.maxConnections), work, Math.random, {
     noteEnd: ({ run, row }) => journal.noteEnd(run.task, row),
     commit: () => journal.commit(),
     failed: (error) => stopForJournal(error),
   });
-  return { work, pool, maxConnections: relay.maxConnections, recalls: 0, sessions: 0 };
-});
+  return { options, work, pool, recalls: 0, sessions: 0 };
+}
+
 const compiled = new Map<string, CompiledCampaign>();
 /** Campaigns whose templates stay compiled in a thread. */
 const compiledKept = 100;
@@ -129,8 +136,45 @@ function compiledFor(run: BatchRun): CompiledCampaign {
 }
 
 function signerFor({ from }: Campaign): Signer | undefined {
-  const keys = keysFor(setup.dkim, domainOf(from.address));
+  const keys = keysFor(dkim, domainOf(from.address));
   return keys.length === 0 ? undefined : createSigner(keys);
+}
+
+/** Changes that came while this thread runs, or before it did and after its setup was made. */
+const changes = new BroadcastChannel(setup.channel);
+changes.onmessage = ({ data }: { data: unknown }) => {
+  if (isLiveSetup(data)) follow(data);
+};
+changes.unref();
+changes.postMessage('hello');
+
+/** Our own writing, or another thread's hello. */
+function isLiveSetup(data: unknown): data is LiveSetup {
+  return typeof data === 'object' && data !== null && 'relays' in data;
+}
+
+function follow({ relays: next, dkim: keys }: LiveSetup): void {
+  dkim = keys;
+  // Compiled again with the new keys.
+  compiled.clear();
+  for (const [index, options] of next.entries()) {
+    const open = relays[index];
+    if (open === undefined) relays.push(openRelay(options));
+    else if (!isDeepStrictEqual(open.options, options)) relays[index] = changeRelay(open, options);
+  }
+}
+
+/** Fewer or more sessions are the same sessions; whatever else has changed needs new ones, and the old ones finish what they have. */
+function changeRelay(open: OpenRelay, options: RelayOptions): OpenRelay {
+  const { maxConnections } = open.options;
+  if (isDeepStrictEqual(open.options, { ...options, maxConnections })) {
+    open.options = options;
+    open.sessions = -1;
+    return open;
+  }
+  open.work.giveBack(calledBack());
+  void open.pool.close();
+  return openRelay(options);
 }
 
 const ticker = setInterval(() => {
@@ -177,7 +221,8 @@ function followRelay(relay: OpenRelay, index: number): void {
   const sessions = Atomics.load(control, base + relayControl.sessions);
   if (sessions === relay.sessions) return;
   relay.sessions = sessions;
-  const allowed = sessions === 0 ? relay.maxConnections : Math.min(sessions, relay.maxConnections);
+  const { maxConnections } = relay.options;
+  const allowed = sessions === 0 ? maxConnections : Math.min(sessions, maxConnections);
   // Where there are fewer than threads, the dispatcher gives work to so many threads only.
   relay.pool.setShare(Math.max(1, shareOf(allowed)));
 }
@@ -190,7 +235,7 @@ function writeGauges(): void {
   const activeMs = performance.eventLoopUtilization().active;
   for (const [index, { pool }] of relays.entries()) {
     const { open, busy, permitWaitMs, roundTripMs, couldGoDeep } = pool.counts;
-    const base = (threadIndex * relays.length + index) * gaugeCount;
+    const base = (threadIndex * setup.relayCapacity + index) * gaugeCount;
     gauges[base + gaugeSlot.sessionsOpen] = open;
     gauges[base + gaugeSlot.sessionsBusy] = busy;
     gauges[base + gaugeSlot.permitWaitMs] = permitWaitMs;

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
 import { parseDurationMs, parseRate, parseSizeBytes } from '../../src/base/quantity.ts';
-import { listenOn } from '../../src/config/config_schema.ts';
+import { listenOn } from '../../src/config/endpoint.ts';
 import { duration, durationPattern, isHost, ratePattern, size, sizePattern } from '../../src/config/value.ts';
 
 const quantityLike = fc.oneof(

@@ -4,7 +4,7 @@ import type { DispatchCampaign, DispatchEnd } from '../../src/dispatch/campaign_
 import type { BatchRunner } from '../../src/dispatch/hands.ts';
 import type { DispatchJournals } from '../../src/dispatch/settling.ts';
 
-type OneOptions = Omit<DispatchOptions, 'relays' | 'slowDown' | 'isPatient'> &
+type OneOptions = Omit<DispatchOptions, 'relays' | 'slowDown' | 'isPatient' | 'tellsRecipients'> &
   Pick<DispatchCampaign, 'time' | 'retry' | 'inDoubt' | 'guard'> & { readonly campaignId: number };
 
 export function oneCampaign(
@@ -15,7 +15,13 @@ export function oneCampaign(
 ) {
   const { time, retry, inDoubt, guard } = options;
   const dispatcher = new Dispatcher(
-    { ...options, relays: [{ name: 'primary', maxSessions: 10 }], slowDown: () => {}, isPatient: false },
+    {
+      ...options,
+      relays: [{ name: 'primary', maxSessions: 10 }],
+      slowDown: () => {},
+      isPatient: false,
+      tellsRecipients: false,
+    },
     ledger,
     runner,
     journals,
