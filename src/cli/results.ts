@@ -8,21 +8,22 @@ import { resultStates, type ResultState } from '../daemon/results_text.ts';
 import { domainOf } from '../mail/address.ts';
 import { nameVariants } from '../mail/variant.ts';
 import { parseCampaignName } from './campaign_name.ts';
-import { findCampaign } from './named_campaign.ts';
+import type { ControlClient } from '../control/client.ts';
+import { addDaemonOptions, type DaemonOptions } from './daemon_client.ts';
+import { readOrAsk } from './held_state.ts';
+import { findCampaign, type NamedCampaign } from './named_campaign.ts';
 import type { SetExitCode } from './command_line.ts';
-import { writeResults } from './results_file.ts';
+import { formatOf, writePieces, writeResults } from './results_file.ts';
 import { configPlaces } from './send.ts';
 
-interface ResultsOptions {
-  readonly config?: string;
-  readonly state?: string;
+interface ResultsOptions extends DaemonOptions {
   readonly as?: string;
   readonly output: string;
   readonly only?: ReadonlySet<ResultState>;
 }
 
 export function addResults(program: Command, setExitCode: SetExitCode): void {
-  program
+  const command = program
     .command('results')
     .description('write the list with the fate of each row, as far as it is known')
     .argument(
@@ -35,18 +36,25 @@ export function addResults(program: Command, setExitCode: SetExitCode): void {
       `rows that are in one of these, such as rejected,expired: ${resultStates.join(', ')}`,
       parseStates,
     )
-    .option('--as <name>', "the name that the campaign was sent under, if not the file's", parseCampaignName)
-    .option('--config <file>', `the configuration file (else ${configPlaces.join(' or ')})`)
-    .option('--state <dir>', 'where the ledger is kept')
-    .action(async (campaign: string, options: ResultsOptions) =>
-      setExitCode(await results(campaign, options)),
-    );
+    .option('--as <name>', "the name that the campaign was sent under, if not the file's", parseCampaignName);
+  addDaemonOptions(command).action(async (campaign: string, options: ResultsOptions) =>
+    setExitCode(await results(campaign, options)),
+  );
 }
 
 async function results(named: string, options: ResultsOptions): Promise<ExitCode> {
+  const campaign = findCampaign(named, options.as);
+  await readOrAsk(
+    options,
+    () => readLedger(campaign, options),
+    (client) => writePieces(options.output, askDaemon(client, campaign.name, options)),
+  );
+  return ExitCode.ok;
+}
+
+async function readLedger({ name, file }: NamedCampaign, options: ResultsOptions): Promise<void> {
   const { config = configPlaces.find(existsSync), state, output, only } = options;
   const { stateDir } = loadConfig(config, process.env, { state });
-  const { name, file } = findCampaign(named, options.as);
   const { columns, pages, close } = await openResults(stateDir, name);
   try {
     // What follows from the campaign's From and variants only its file knows; nothing is made up for it.
@@ -58,10 +66,25 @@ async function results(named: string, options: ResultsOptions): Promise<ExitCode
             variantOf: nameVariants(name, file.campaign.variants),
           };
     await writeResults(output, { campaign: name, ...known, columns, pages, only });
-    return ExitCode.ok;
   } finally {
     await close();
   }
+}
+
+async function* askDaemon(
+  client: ControlClient,
+  name: string,
+  { output, only }: ResultsOptions,
+): AsyncGenerator<string, void, undefined> {
+  const query = new URLSearchParams({
+    format: formatOf(output),
+    ...(only === undefined ? {} : { only: [...only].join(',') }),
+  });
+  const path = `/v1/campaigns/${encodeURIComponent(name)}/results?${query.toString()}`;
+  // A chunk may end in the middle of a character.
+  const decoder = new TextDecoder();
+  for await (const chunk of client.stream({ method: 'GET', path }))
+    yield decoder.decode(chunk, { stream: true });
 }
 
 function parseStates(text: string): ReadonlySet<ResultState> {

@@ -1,18 +1,27 @@
 // The results file: the list given back, with what happened to each row.
 import { open, rename, rm, stat } from 'node:fs/promises';
 import { ExitCode, messageOf, PosthasteError } from '../base/error.ts';
-import { formatResults, type ResultsSource } from '../daemon/results_text.ts';
+import { formatResults, type ResultsFormat, type ResultsSource } from '../daemon/results_text.ts';
 
 /**
  * Writes results as CSV, or as NDJSON where the name ends in .ndjson or .jsonl. The file appears when it is whole; `-` is
  * standard output.
  */
-export async function writeResults(path: string, source: ResultsSource): Promise<void> {
-  const format = /\.(ndjson|jsonl)$/i.test(path) ? 'ndjson' : 'csv';
+export function writeResults(path: string, source: ResultsSource): Promise<void> {
+  return writePieces(path, formatResults(formatOf(path), source));
+}
+
+/** By the name's ending. */
+export function formatOf(path: string): ResultsFormat {
+  return /\.(ndjson|jsonl)$/i.test(path) ? 'ndjson' : 'csv';
+}
+
+/** Writes results that are text already. */
+export async function writePieces(path: string, pieces: AsyncIterable<string>): Promise<void> {
   try {
     const target = await openTarget(path);
     try {
-      for await (const text of formatResults(format, source)) await target.write(text);
+      for await (const text of pieces) await target.write(text);
     } catch (error) {
       await target.abandon();
       throw error;

@@ -18,6 +18,10 @@ import {
 } from '../mail/outcome.ts';
 import { categories } from '../mail/verdict.ts';
 import type { SetExitCode } from './command_line.ts';
+import * as answers from '../control/answers.ts';
+import type { ControlClient } from '../control/client.ts';
+import { readOrAsk } from './held_state.ts';
+import { findCampaign } from './named_campaign.ts';
 import { count } from './print.ts';
 import { addSendingOptions, configPlaces, send, type SendingOptions } from './send.ts';
 
@@ -47,9 +51,32 @@ export function addRetry(program: Command, setExitCode: SetExitCode): void {
 function retry(campaignPath: string, options: RetryOptions): Promise<ExitCode> {
   const choice: RetryChoice = { fates: options.only, categories: options.category };
   if (options.dryRun === true) return countOnly(campaignPath, choice, options);
-  return send(campaignPath, undefined, options, (sending, campaign) =>
-    prepare(sending, campaign, choice, options.json === true),
+  return readOrAsk(
+    options,
+    () =>
+      send(campaignPath, undefined, options, (sending, campaign) =>
+        prepare(sending, campaign, choice, options.json === true),
+      ),
+    (client) => askDaemon(client, campaignPath, choice, options),
   );
+}
+
+/** It sends them, too; what comes of it is for its status to tell. */
+async function askDaemon(
+  client: ControlClient,
+  campaignPath: string,
+  choice: RetryChoice,
+  options: RetryOptions,
+): Promise<ExitCode> {
+  const { name } = findCampaign(campaignPath, options.as);
+  const json = {
+    fates: [...choice.fates],
+    ...(choice.categories === undefined ? {} : { categories: [...choice.categories] }),
+  };
+  const path = `/v1/campaigns/${encodeURIComponent(name)}/retry`;
+  const { tally } = answers.retried.parse(await client.call({ method: 'POST', path, json }));
+  report(name, choice, { ...emptyTally(), ...tally }, { json: options.json === true, dryRun: false });
+  return ExitCode.ok;
 }
 
 async function prepare(

@@ -15,7 +15,6 @@ export type { CampaignView, RelayView };
 
 export const campaign = campaignView;
 export const audit = auditView;
-export const relay = relayView;
 export const config = configReport;
 export const event = eventRecord;
 export const begun = z.object({ submission: z.string() });

@@ -43,6 +43,7 @@ const headersTimeoutMs = 10_000;
 const idleTimeoutMs = 60_000;
 const heartbeatEveryMs = 15_000;
 const closeGraceMs = 1000;
+const lingerMs = 2000;
 
 /** Rejects with PosthasteErrors ERR_CONTROL_IN_USE (75) and ERR_CONTROL_LISTEN (78). */
 export async function startControl(options: ControlOptions): Promise<ControlServer> {
@@ -246,9 +247,20 @@ function refuse(
       'content-length': Buffer.byteLength(text),
       'cache-control': 'no-store',
     })
-    .end(request.method === 'HEAD' ? undefined : text, () => {
-      if (!request.complete) request.destroy();
-    });
+    .end(request.method === 'HEAD' ? undefined : text);
+  if (!request.complete) drain(request);
+}
+
+/**
+ * What is left of a body is read for a moment and thrown away: were the connection closed at once, the system would tell the
+ * client of that before it has read the answer (RFC 9112 §9.6).
+ */
+function drain(request: IncomingMessage): void {
+  const timer = setTimeout(() => request.destroy(), lingerMs);
+  timer.unref();
+  request.once('close', () => clearTimeout(timer));
+  request.on('error', () => {});
+  request.resume();
 }
 
 async function closeServer(server: Server): Promise<void> {

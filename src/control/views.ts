@@ -5,7 +5,7 @@ import { fates } from '../mail/outcome.ts';
 const instant = z.iso.datetime().describe('RFC 3339, in UTC');
 const count = z.int().min(0);
 
-export const campaignStates = [
+const campaignStates = [
   'queued',
   'takingIn',
   'sending',

@@ -74,6 +74,7 @@ export class CampaignRun {
   #isLinted = false;
   #isCancelled = false;
   #paceNow: Pace;
+  #priorityNow: number;
 
   /** `noteEnded` is called once it is known that nothing more of it is claimed. */
   constructor(
@@ -87,6 +88,7 @@ export class CampaignRun {
     this.#record = record;
     this.#noteEnded = noteEnded;
     this.#paceNow = request.pace;
+    this.#priorityNow = request.priority;
   }
 
   /** Takes nothing new; what is in flight is finished. */
@@ -109,7 +111,9 @@ export class CampaignRun {
   }
 
   setPriority(priority: number): void {
+    this.#priorityNow = priority;
     this.#engine.dispatcher.setWeight(this.#record.id, priority);
+    this.#engine.dispatcher.recall(this.#record.id);
   }
 
   /** Sends everything. Throws PosthasteErrors for bad lists and for relays out of reach; nothing is lost then. */
@@ -260,7 +264,7 @@ export class CampaignRun {
   }
 
   #dispatch(plan: PlanMemory): Promise<DispatchEnd> {
-    const { retry, time, inDoubt, pauseAbove, relays, priority } = this.#request;
+    const { retry, time, inDoubt, pauseAbove, relays } = this.#request;
     const { id, name } = this.#record;
     const { options, threads, dispatcher } = this.#engine;
     const mostSenderRefusals = pauseAbove.senderRefusals;
@@ -268,13 +272,14 @@ export class CampaignRun {
       id,
       name,
       relays,
-      weight: priority,
+      weight: this.#priorityNow,
       retry,
       time,
       inDoubt,
       guard: guardRules(pauseAbove),
       frame: (lane, relay) => ({
         relay,
+        weight: this.#priorityNow,
         mostSenderRefusals,
         ...threads.limits.of(name, options.relays[relay]?.name ?? '', lane),
         ...plan.current(),

@@ -12,6 +12,7 @@ import { logEvent, type Log } from './log.ts';
 import { QuotaKeeper } from './quota_keeper.ts';
 import {
   limitPlanOf,
+  liveSetupOf,
   mostRelays,
   type EngineOptions,
   type EngineThreads,
@@ -84,7 +85,7 @@ export class Engine {
     this.#options = { ...options, relays };
     const { limits, pool } = this.threads;
     limits.change(limitPlanOf(this.#options));
-    pool.change({ relays, dkim: options.dkim });
+    pool.change(liveSetupOf(this.#options));
     for (const { name, maxConnections } of relays.slice(this.dispatcher.relays.count))
       this.dispatcher.relays.add({ name, maxSessions: maxConnections });
     this.#holdWhatIsGone(new Set(options.relays.map(({ name }) => name)));

@@ -145,6 +145,8 @@ export class KeptCampaign {
     if (this.#state.kind === 'running' || engine === undefined) throw busy(this.name);
     const record = await engine.ledger.findCampaign(this.name);
     if (record === undefined) throw busy(this.name);
+    const { cancelled: _, ...steering } = this.#steering;
+    await this.#steer(steering);
     const run = new CampaignRun(engine, await this.#request(undefined), record);
     const tally = await run.retry(choice);
     this.#state = { kind: 'queued' };

@@ -57,10 +57,6 @@ export class Service {
     this.#daemon.events.subscribe((event) => this.#note(event));
   }
 
-  get tcpPort(): number | undefined {
-    return this.#control?.tcpPort;
-  }
-
   get metricsUrl(): string | undefined {
     return this.#metrics?.url;
   }
@@ -106,7 +102,8 @@ export class Service {
     );
     const { watchdogMs } = this.#notifier;
     if (watchdogMs !== undefined) this.#watchdogTimer = setInterval(() => this.#feed(), watchdogMs / 2);
-    log.info({ socket: config.control.socketPath }, 'ready');
+    const tcpPort = this.#control.tcpPort;
+    log.info({ socket: config.control.socketPath, ...(tcpPort === undefined ? {} : { tcpPort }) }, 'ready');
   }
 
   /** Resolves when it was stopped and everything is closed; throws what nothing can mend while it runs. */

@@ -2,6 +2,7 @@
 import { systemClock } from '../base/clock.ts';
 import type { Pace } from '../base/quantity.ts';
 import { openWorkerPool, type WorkerPool } from '../dispatch/worker_pool.ts';
+import type { LiveSetup } from '../worker/contract.ts';
 import type { LaneRules } from '../schedule/lanes.ts';
 import type { DkimKey } from '../sign/key.ts';
 import type { RelayOptions } from '../smtp/relay.ts';
@@ -52,15 +53,14 @@ const manyLanes = 1000;
 
 /** Starts the threads. Whoever does not hand them on closes `pool`. */
 export function startThreads(options: EngineOptions): EngineThreads {
-  const { stateDir, relays, dkim, threads, durability, isPatient } = options;
+  const { stateDir, relays, threads, durability, isPatient } = options;
   const limits = new RunLimits(limitPlanOf(options), systemClock);
   const journals = new RunJournals(stateDir, systemClock.now());
   const { directory, run } = journals;
   const most = Math.min(...relays.map(({ maxConnections }) => maxConnections));
   const pool = openWorkerPool(
     {
-      relays,
-      dkim,
+      ...liveSetupOf(options),
       threads: Math.min(threads, most),
       limiter: limits.table.memory,
       journal: { directory, run, durability },
@@ -69,6 +69,15 @@ export function startThreads(options: EngineOptions): EngineThreads {
     isPatient ? mostRelays : relays.length,
   );
   return { pool, limits, journals };
+}
+
+/** What threads need of relays: limits are not theirs to know, so that a changed one leaves their sessions as they are. */
+export function liveSetupOf({ relays, dkim }: EngineOptions): LiveSetup {
+  const bare = relays.map((relay): RelayOptions => {
+    const { pace: _, ...rest } = relay;
+    return rest;
+  });
+  return { relays: bare, dkim };
 }
 
 /** The limits that an engine has before any campaign. */

@@ -10,7 +10,7 @@ export interface Progress {
 }
 
 /** So long a batch may be under way with no answer at all: the longest time that RFC 5321 §4.5.3.2 gives a relay, and some. */
-export const patienceMs = 15 * 60_000;
+const patienceMs = 15 * 60_000;
 
 /** Feeds as long as something is answered, or nothing is to be done; `nowMs` is monotonic. */
 export class Watchdog {

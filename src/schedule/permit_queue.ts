@@ -1,30 +1,37 @@
 // The permit queue of one thread: who waits for which limit, so that only those are asked about who may be granted.
+import { Heap } from '../base/heap.ts';
 import { noLimit, type Limiter } from './limiter.ts';
 
 /*
  * 10,000 runs that wait for limits cannot all be asked about at every turn. So whoever is refused joins the line of
  * the limit that binds it longest, and a line has one time: when that limit may grant next.
  *
- *   ready:             items that were not refused yet, in order
+ *   ready:             items that were not refused yet, by pass
  *   lines (a heap):    limit 7, 12.0 ms: a, d, e     limit 3, 40.5 ms: b      …
  *
  * Invariant: nobody in a line could be granted before the line's time, for each needs its limit. When the time has
  * come its head alone is asked about: granted, the next is asked about next time; refused by the same limit, all wait
- * on; refused by another limit, it moves to that one's line. So a take costs one or two questions, whoever waits;
- * and those who wait for the same limit are served in turn. Only when the limiter's `changes` has moved is every
+ * on; refused by another limit, it moves to that one's line. So a take costs one or two questions, whoever waits.
+ * Those who wait for the same limit are served by stride scheduling, as the picker does it: a grant moves an item's pass
+ * by 1 / weight, the least pass is next, and of equal ones the one that came first; who was away has no credit for it. Only when the limiter's `changes` has moved is every
  * line's head asked about once.
  */
 
 interface Line<T> {
   readonly limit: number;
   dueAtMs: number;
-  readonly items: Fifo<T>;
+  readonly items: Heap<T>;
 }
 
-export class PermitQueue<T> {
+export class PermitQueue<T extends object> {
   readonly #limiter: Limiter;
   readonly #limitsOf: (item: T) => readonly number[];
-  readonly #ready = new Fifo<T>();
+  readonly #weightOf: (item: T) => number;
+  readonly #ready = new Heap<T>();
+  /** Of items that were here. */
+  readonly #passes = new WeakMap<T, number>();
+  /** Of the item that was granted last. */
+  #pass = 0;
   readonly #lines = new Map<number, Line<T>>();
   /** The earliest first: a binary heap by `dueAtMs`. */
   readonly #heap: Line<T>[] = [];
@@ -32,9 +39,15 @@ export class PermitQueue<T> {
   #busyUntilMs = 0;
   #size = 0;
 
-  constructor(limiter: Limiter, limitsOf: (item: T) => readonly number[]) {
+  /** Twice the weight is twice the share. */
+  constructor(
+    limiter: Limiter,
+    limitsOf: (item: T) => readonly number[],
+    weightOf: (item: T) => number = () => 1,
+  ) {
     this.#limiter = limiter;
     this.#limitsOf = limitsOf;
+    this.#weightOf = weightOf;
     this.#changesSeen = limiter.changes;
   }
 
@@ -42,9 +55,10 @@ export class PermitQueue<T> {
     return this.#size;
   }
 
-  /** Behind all that are ready. Whoever was granted and wants more is added again: so all get their turn. */
+  /** Whoever was granted and wants more is added again: so all get their turn. */
   add(item: T): void {
-    this.#ready.push(item);
+    this.#passes.set(item, Math.max(this.#passOf(item), this.#pass));
+    this.#ready.push(this.#passOf(item), item);
     this.#size += 1;
   }
 
@@ -67,29 +81,38 @@ export class PermitQueue<T> {
         this.#postpone(line, refusal.retryAtMs);
         continue;
       }
-      source.shift();
-      if (isDue && line.items.isEmpty) this.#dropFirst();
-      if (refusal === undefined) {
-        this.#size -= 1;
-        return item;
-      }
+      source.pop();
+      if (isDue && line.items.size === 0) this.#dropFirst();
+      if (refusal === undefined) return this.#grant(item);
       this.#join(refusal.limit, refusal.retryAtMs, item);
     }
   }
 
   /** When to ask again: 0 for now, Infinity where nothing waits, or only what can never go. */
   get nextAtMs(): number {
-    const dueAtMs = this.#ready.isEmpty ? (this.#heap[0]?.dueAtMs ?? Infinity) : 0;
+    const dueAtMs = this.#ready.size === 0 ? (this.#heap[0]?.dueAtMs ?? Infinity) : 0;
     return this.#size === 0 ? Infinity : Math.max(dueAtMs, this.#busyUntilMs);
   }
 
   /** Empties the queue. */
   clear(): T[] {
-    const items = [...this.#ready.drain(), ...this.#heap.flatMap((line) => line.items.drain())];
+    const items = [...drain(this.#ready), ...this.#heap.flatMap((line) => drain(line.items))];
     this.#heap.length = 0;
     this.#lines.clear();
     this.#size = 0;
     return items;
+  }
+
+  #grant(item: T): T {
+    const pass = this.#passOf(item);
+    this.#pass = Math.max(this.#pass, pass);
+    this.#passes.set(item, pass + 1 / this.#weightOf(item));
+    this.#size -= 1;
+    return item;
+  }
+
+  #passOf(item: T): number {
+    return this.#passes.get(item) ?? 0;
   }
 
   #followChanges(): void {
@@ -103,11 +126,11 @@ export class PermitQueue<T> {
   #join(limit: number, dueAtMs: number, item: T): void {
     const known = this.#lines.get(limit);
     if (known !== undefined) {
-      known.items.push(item);
+      known.items.push(this.#passOf(item), item);
       return;
     }
-    const line = { limit, dueAtMs, items: new Fifo<T>() };
-    line.items.push(item);
+    const line = { limit, dueAtMs, items: new Heap<T>() };
+    line.items.push(this.#passOf(item), item);
     this.#lines.set(limit, line);
     this.#heap.push(line);
     this.#siftUp(this.#heap.length - 1);
@@ -162,35 +185,8 @@ export class PermitQueue<T> {
   }
 }
 
-/** First in, first out, without moving what is in it at every turn. */
-class Fifo<T> {
-  #items: T[] = [];
-  #first = 0;
-
-  get isEmpty(): boolean {
-    return this.#first === this.#items.length;
-  }
-
-  push(item: T): void {
-    this.#items.push(item);
-  }
-
-  peek(): T | undefined {
-    return this.#items[this.#first];
-  }
-
-  shift(): void {
-    this.#first += 1;
-    // Half of it is taken: each item is moved once for each that was taken.
-    if (this.#first * 2 < this.#items.length) return;
-    this.#items = this.#items.slice(this.#first);
-    this.#first = 0;
-  }
-
-  drain(): T[] {
-    const items = this.#items.slice(this.#first);
-    this.#items = [];
-    this.#first = 0;
-    return items;
-  }
+function drain<T>(heap: Heap<T>): T[] {
+  const items: T[] = [];
+  for (let item = heap.pop(); item !== undefined; item = heap.pop()) items.push(item);
+  return items;
 }

@@ -90,6 +90,8 @@ export interface BatchTask extends JournalBatch {
   readonly limits: readonly number[];
   /** Those of `limits` that are held until the message is settled. */
   readonly slots: readonly number[];
+  /** The campaign's share among campaigns. */
+  readonly weight: number;
   /** So many refusals for the sender's sake in a row, and the rest comes back untried. */
   readonly mostSenderRefusals: number;
   /** Names the content of `plan`: threads compile each key once. */

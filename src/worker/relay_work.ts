@@ -35,6 +35,9 @@ export interface CompiledCampaign {
 /** The runs that need the same permits: all of a campaign and lane. */
 interface Flow {
   readonly key: string;
+  readonly campaignId: number;
+  /** The campaign's share among campaigns, as the batch that came last says. */
+  weight: number;
   readonly limits: readonly number[];
   /** Those that are held until the message is settled. */
   readonly slots: readonly number[];
@@ -52,12 +55,18 @@ export class RelayWork implements Work<RowTransaction> {
   readonly #compiled: (run: BatchRun) => CompiledCampaign;
   readonly #flows = new Map<string, Flow>();
   readonly #queue: PermitQueue<Flow>;
+  /** How many flows a campaign has: its share is theirs together, however many lanes it has. */
+  readonly #flowCounts = new Map<number, number>();
 
   constructor(limiter: Limiter, clock: Clock, compiled: (run: BatchRun) => CompiledCampaign) {
     this.#limiter = limiter;
     this.#clock = clock;
     this.#compiled = compiled;
-    this.#queue = new PermitQueue(limiter, (flow) => flow.limits);
+    this.#queue = new PermitQueue(
+      limiter,
+      (flow) => flow.limits,
+      ({ weight, campaignId }) => weight / (this.#flowCounts.get(campaignId) ?? 1),
+    );
   }
 
   get backlog(): number {
@@ -72,11 +81,14 @@ export class RelayWork implements Work<RowTransaction> {
     const key = keyOf(run.task);
     const known = this.#flows.get(key);
     if (known !== undefined) {
+      known.weight = run.task.weight;
       known.runs.push(run);
       return;
     }
-    const flow = { key, limits, slots, runs: [run] };
+    const { campaignId, weight } = run.task;
+    const flow = { key, campaignId, weight, limits, slots, runs: [run] };
     this.#flows.set(key, flow);
+    this.#flowCounts.set(campaignId, (this.#flowCounts.get(campaignId) ?? 0) + 1);
     this.#queue.add(flow);
   }
 
@@ -105,13 +117,20 @@ export class RelayWork implements Work<RowTransaction> {
     if (run.waiting === 0) flow.runs.shift();
     const transaction = this.#begin(run, recipient, extensions);
     if (flow.runs.length > 0) this.#queue.add(flow);
-    else this.#flows.delete(flow.key);
+    else this.#forget(flow);
     if (transaction === undefined) this.#release(flow.slots);
     return transaction;
   }
 
+  #forget({ key, campaignId }: Flow): void {
+    this.#flows.delete(key);
+    const left = (this.#flowCounts.get(campaignId) ?? 1) - 1;
+    if (left > 0) this.#flowCounts.set(campaignId, left);
+    else this.#flowCounts.delete(campaignId);
+  }
+
   #dropEmpty(flow: Flow): undefined {
-    this.#flows.delete(flow.key);
+    this.#forget(flow);
     this.#release(flow.slots);
   }
 
@@ -162,6 +181,7 @@ export class RelayWork implements Work<RowTransaction> {
   giveBack(verdict: Verdict, failure?: HandshakeFailure): void {
     const runs = this.#allRuns();
     this.#flows.clear();
+    this.#flowCounts.clear();
     this.#queue.clear();
     for (const run of runs) run.giveBack(verdict, failure);
   }

@@ -47,6 +47,7 @@ export function oneCampaign(
           relay,
           limits: [],
           slots: [],
+          weight: 1,
           mostSenderRefusals: Infinity,
           planKey: '1',
           plan: new SharedArrayBuffer(0),

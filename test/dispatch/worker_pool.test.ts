@@ -41,6 +41,7 @@ function taskOf(batchId: number, rows: number): BatchTask {
     relay: 0,
     limits: [],
     slots: [],
+    weight: 1,
     mostSenderRefusals: 3,
     planKey: '1:2',
     plan: memory,

@@ -59,6 +59,7 @@ function openWork(
       relay: 0,
       limits: needed,
       slots,
+      weight: 1,
       mostSenderRefusals: 3,
       planKey: '1',
       plan: new SharedArrayBuffer(0),
