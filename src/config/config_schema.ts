@@ -13,7 +13,7 @@ export const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 's
 export const configSchema = z.strictObject({
   state: key(line('the path of a directory').optional(), {
     sentence: 'Directory of the ledger and the journals, relative to this file.',
-    default: '`.posthaste` in the working directory',
+    default: '`$STATE_DIRECTORY`, which systemd sets, else `.posthaste` in the working directory',
   }),
   durability: key(
     choice(['process', 'power']).prefault('process'),

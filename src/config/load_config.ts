@@ -89,7 +89,7 @@ export function loadConfig(
   const dkim = file === undefined ? [] : readDkim(file, partAt(file.value, 'dkim'), around, problems);
   const lanes =
     written?.lanes === undefined ? undefined : completeLanes(written.lanes, file ?? nowhere, problems);
-  const stateDir = stateDirectory(overrides.state, written?.state, directory);
+  const stateDir = stateDirectory(overrides.state, written?.state, directory, env);
   const control =
     written === undefined
       ? undefined
@@ -193,10 +193,20 @@ function parseListen(typed: string, problems: Problem[]): Endpoint | undefined {
   return parsePart({ schema: listenOn(), origin, path: [] }, typed, problems);
 }
 
-/** What the command line names is relative to the working directory, what the file names to the file. */
-function stateDirectory(typed: string | undefined, written: string | undefined, directory: string): string {
+/**
+ * What the command line names is relative to the working directory, what the file names to the file; else it is where systemd has
+ * made a directory for it.
+ */
+function stateDirectory(
+  typed: string | undefined,
+  written: string | undefined,
+  directory: string,
+  env: NodeJS.ProcessEnv,
+): string {
   if (typed !== undefined) return resolve(typed);
-  return written === undefined ? resolve('.posthaste') : resolve(directory, written);
+  if (written !== undefined) return resolve(directory, written);
+  const [own = ''] = (env['STATE_DIRECTORY'] ?? '').split(':');
+  return resolve(own === '' ? '.posthaste' : own);
 }
 
 /** In the directory that systemd has made for it, else in the state directory. */
