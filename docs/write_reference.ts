@@ -3,6 +3,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { campaignSchema } from '../src/config/campaign_schema.ts';
 import { configSchema } from '../src/config/config_schema.ts';
 import { describeKeys, tableMarks, writeJsonSchema } from '../src/config/describe.ts';
+import { describeApi } from '../src/control/openapi.ts';
 import { verdictTable } from '../src/mail/verdict_table.ts';
 import { metricsTable } from '../src/metrics/definitions.ts';
 
@@ -20,6 +21,7 @@ export function generateReference(): Map<string, string> {
   const withMetrics = replaceSection(withKeys, 'metrics', metricsTable());
   return new Map([
     ['docs/reference.md', replaceSection(withMetrics, 'verdicts', verdictTable())],
+    ['docs/openapi.json', `${JSON.stringify(describeApi('1'), undefined, 2)}\n`],
     ['config/posthaste.schema.json', writeJsonSchema(configSchema, 'Posthaste configuration')],
     ['config/campaign.schema.json', writeJsonSchema(campaignSchema, 'Posthaste campaign')],
   ]);

@@ -10,7 +10,7 @@ import type { PosthasteEvent } from '../mail/event.ts';
 import { CampaignStore } from './campaign_store.ts';
 import { Engine } from './engine.ts';
 import { engineOptionsOf } from './engine_options.ts';
-import { KeptCampaign, type Keeper } from './kept_campaign.ts';
+import { KeptCampaign, type Keeper, type KeptState } from './kept_campaign.ts';
 import type { Log } from './log.ts';
 import { RateMeter } from './rate_meter.ts';
 import { changedCampaign } from './retry.ts';
@@ -82,6 +82,13 @@ export class Daemon {
       hint: 'it goes on by itself once that is over; ask again then',
       exitCode: ExitCode.tempFail,
     });
+  }
+
+  /** How many campaigns are in each state. */
+  countByState(): Record<KeptState['kind'], number> {
+    const counts = { queued: 0, running: 0, paused: 0, failed: 0, finished: 0, stopped: 0 };
+    for (const { state } of this.#campaigns.values()) counts[state.kind] += 1;
+    return counts;
   }
 
   get engineOrNone(): Engine | undefined {

@@ -9,7 +9,9 @@ import type { Sample } from '../metrics/recorder.ts';
 import { compactDue } from './compact.ts';
 import { sweepJournals } from './journals.ts';
 import { logEvent, type Log } from './log.ts';
+import { LoopLag } from './loop_lag.ts';
 import { QuotaKeeper } from './quota_keeper.ts';
+import { sampleEngine } from './sample.ts';
 import {
   limitPlanOf,
   liveSetupOf,
@@ -32,6 +34,7 @@ export class Engine {
   readonly #events: Fanout<PosthasteEvent>;
   readonly #quotas: QuotaKeeper;
   readonly #stopped = new AbortController();
+  readonly #lag = new LoopLag();
   /** Names of the campaigns that are being sent, by id. */
   readonly #sending = new Map<number, string>();
   /** Relays that were taken out of the configuration. */
@@ -166,24 +169,8 @@ export class Engine {
   }
 
   /** The present state for metrics, over all campaigns that are being sent. */
-  async sample(): Promise<Sample> {
-    let [pendingRecipients, pendingBatches, oldestDueAt] = [0, 0, Infinity];
-    for (const id of this.#sending.keys()) {
-      const pending = await this.ledger.pending(id);
-      pendingRecipients += pending.recipients;
-      pendingBatches += pending.batches;
-      oldestDueAt = Math.min(oldestDueAt, pending.oldestDueAt ?? Infinity);
-    }
-    const { pool } = this.threads;
-    const relays = this.options.relays.map(({ name }, number) => ({ relay: name, ...pool.gauges(number) }));
-    return {
-      pendingRecipients,
-      pendingBatches,
-      oldestDueAt: oldestDueAt === Infinity ? undefined : oldestDueAt,
-      workerThreads: pool.threads,
-      workerActiveMs: pool.gauges(0).activeMs,
-      relays,
-    };
+  sample(): Promise<Sample> {
+    return sampleEngine(this, [...this.#sending.keys()], this.#lag.worstMs);
   }
 
   /** Says QUIT on every session and ends the threads. To be called when nothing is in hand. */
@@ -204,6 +191,7 @@ export class Engine {
     } finally {
       clearTimeout(this.#drainTimer);
       clearInterval(this.#sweepTimer);
+      this.#lag.close();
       await this.ledger.close();
     }
   }

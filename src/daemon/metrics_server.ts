@@ -4,7 +4,7 @@ import type { Fanout } from '../events/fanout.ts';
 import type { PosthasteEvent } from '../mail/event.ts';
 import { transactionBucketsSeconds } from '../mail/transaction_times.ts';
 import { startListener } from '../metrics/listener.ts';
-import { createRecorder, type Sample } from '../metrics/recorder.ts';
+import { createRecorder, type Sample, type ServiceSample } from '../metrics/recorder.ts';
 import type { Log } from './log.ts';
 
 export interface MetricsServerOptions {
@@ -13,7 +13,8 @@ export interface MetricsServerOptions {
   readonly version: string;
   readonly relays: readonly string[];
   readonly events: Fanout<PosthasteEvent>;
-  readonly sample: () => Promise<Sample>;
+  readonly lanes: readonly string[];
+  readonly sample: () => Promise<Sample & Partial<ServiceSample>>;
   readonly log: Log;
   /** Why the process is not sound; none where it is. */
   readonly troubles: () => readonly string[];
@@ -27,9 +28,17 @@ export interface MetricsServer {
 
 /** Serves /metrics, /healthz and /readyz. Ready means: no relay is known to be out of reach. */
 export async function startMetricsServer(options: MetricsServerOptions): Promise<MetricsServer> {
-  const { host, port, version, relays, events, sample, log } = options;
+  const { host, port, version, relays, lanes, events, sample, log } = options;
   const onError = (error: unknown): void => log.warn({ err: error }, 'metrics could not be read');
-  const recorder = createRecorder({ version, relays, transactionBucketsSeconds, events, sample, onError });
+  const recorder = createRecorder({
+    version,
+    relays,
+    lanes,
+    transactionBucketsSeconds,
+    events,
+    sample,
+    onError,
+  });
   const troubles = new Map<string, string>();
   events.subscribe((event) => {
     if (event.kind === 'relayFailed')

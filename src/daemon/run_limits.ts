@@ -151,6 +151,24 @@ export class RunLimits {
     return name === undefined ? undefined : this.#textOf(name);
   }
 
+  /** What was granted and held up, by subject: "all", "relay primary", "lane gmail" for configured ones, else "campaign" and "lane". */
+  countBySubject(): { readonly limit: string; readonly granted: number; readonly refusals: number }[] {
+    const counts = new Map<string, { granted: number; refusals: number }>();
+    for (const { name, granted, refusals } of this.table.counts()) {
+      const limit = this.#subjectOf(name);
+      const sum = counts.get(limit) ?? { granted: 0, refusals: 0 };
+      counts.set(limit, { granted: sum.granted + granted, refusals: sum.refusals + refusals });
+    }
+    return [...counts].map(([limit, { granted, refusals }]) => ({ limit, granted, refusals }));
+  }
+
+  /** As many as are configured: a metric has a series for each. */
+  #subjectOf(name: string): string {
+    const [kind = '', subject = ''] = name.split(' ');
+    if (kind === 'relay' || (kind === 'lane' && this.#lanes.has(subject))) return `${kind} ${subject}`;
+    return kind;
+  }
+
   #textOf(name: string): string {
     return this.#texts.get(name) ?? name;
   }

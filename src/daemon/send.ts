@@ -59,6 +59,7 @@ export class Sending {
       ...metrics,
       version,
       relays: engine.relays.map(({ name }) => name),
+      lanes: (engine.lanes?.groups ?? []).map(({ name }) => name),
       events: this.#engine.events,
       sample: () => this.#engine.sample(),
       log: this.#engine.log,

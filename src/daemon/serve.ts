@@ -151,9 +151,17 @@ export class Service {
     return startMetricsServer({
       ...config.metrics,
       version,
-      relays: [...config.relays.keys()],
+      relays:
+        this.#daemon.config.relayOverride === undefined
+          ? [...config.relays.keys()]
+          : [config.relayOverride?.name ?? ''],
+      lanes: (config.lanes?.groups ?? []).map(({ name }) => name),
       events: this.#daemon.events,
-      sample: () => this.#daemon.engine.sample(),
+      sample: async () => ({
+        ...(await this.#daemon.engine.sample()),
+        campaigns: this.#daemon.countByState(),
+        eventsLost: this.#events.lost,
+      }),
       log,
       troubles: () => this.#troubles(),
     });

@@ -91,7 +91,8 @@ export function showRelay(relay: SendRelay, desk: RelayDesk, gauges: RelayGauges
   };
 }
 
-function relayState(desk: RelayDesk, now: number): RelayView['state'] {
+/** `now` in ms since the epoch. */
+export function relayState(desk: RelayDesk, now: number): RelayView['state'] {
   if (desk.isHeld) return 'paused';
   if (desk.givenUp !== undefined) return 'down';
   if (desk.blockedUntil > now) return 'stopped';

@@ -71,7 +71,7 @@ export class Settling {
     await this.#ledger.settle(plans.map(({ settlement }) => settlement));
     // Durable before visible: events only now.
     for (const plan of plans) this.#hands.letGo(plan.report.batchId);
-    for (const plan of plans) this.#publishSettled(plan);
+    for (const plan of plans) this.#publishSettled(plan, now);
     if (this.#options.tellsRecipients) for (const plan of plans) this.#publishRecipients(plan);
     for (const { journal } of reports) this.#journals.trim(journal.writer, journal.oldestNeeded);
     const failure = reports.find((report) => report.journalFailure !== undefined)?.journalFailure;
@@ -114,7 +114,7 @@ export class Settling {
     });
   }
 
-  #publishSettled({ report, rules, settlement }: Plan): void {
+  #publishSettled({ report, held, rules, settlement }: Plan, now: number): void {
     this.#options.publish({
       kind: 'batchSettled',
       campaign: rules.campaignName,
@@ -123,6 +123,10 @@ export class Settling {
       fates: countFates(settlement),
       transactionCounts: report.transactionTimes.counts,
       transactionSumSeconds: report.transactionTimes.sumSeconds,
+      composeCounts: report.composeTimes.counts,
+      composeSumSeconds: report.composeTimes.sumSeconds,
+      lane: held.batch.lane,
+      ageSeconds: Math.max(0, now - held.batch.bornAt) / 1000,
     });
   }
 }
@@ -159,6 +163,7 @@ function reportOf({ batch }: HeldBatch, journalled: JournalledBatch | undefined,
     batchId: batch.id,
     outcomes: outcomesAfterLoss(batch, journalled, now),
     transactionTimes: emptyTransactionTimes(),
+    composeTimes: emptyTransactionTimes(),
     relayFailure: undefined,
     journal: { writer: 0, oldestNeeded: 0 },
     journalFailure: undefined,

@@ -58,6 +58,8 @@ export interface WorkerPool {
   recallCampaign(campaignId: number): void;
   /** So many sessions the relay may have from now on, over all threads; never more than are configured. */
   allowSessions(relay: number, sessions: number): void;
+  /** How late each thread's event loop was at worst lately, in ms. */
+  loopLagsMs(): number[];
   /** Gives the threads other relays and keys; relays keep their numbers, and at most the capacity there was room for. */
   change(setup: LiveSetup): void;
   /** QUIT on every session, then ends the threads. */
@@ -146,6 +148,13 @@ export function openWorkerPool(
     allowSessions: (relay, sessions) =>
       void Atomics.store(controlView, relayControlBase(relay) + relayControl.sessions, sessions),
     gauges: (relay) => sumGauges(new Float64Array(gauges), threads, relayCapacity, relay),
+    loopLagsMs: () => {
+      const view = new Float64Array(gauges);
+      return Array.from(
+        { length: threads },
+        (_, thread) => view[thread * relayCapacity * gaugeCount + gaugeSlot.loopLagMs] ?? 0,
+      );
+    },
     change: (setup) => {
       live = setup;
       changes.postMessage(setup);

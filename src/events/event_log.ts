@@ -36,6 +36,7 @@ export class EventLog {
   #lastId = 0;
   #waiting = '';
   #dropped = 0;
+  #lost = 0;
   #isInTrouble = false;
   #timer: NodeJS.Timeout | undefined;
 
@@ -55,6 +56,11 @@ export class EventLog {
     return this.#lastId;
   }
 
+  /** Events that the log lacks, since it was opened. */
+  get lost(): number {
+    return this.#lost;
+  }
+
   /** Events that were not kept while the log could not be written. */
   get dropped(): number {
     return this.#dropped;
@@ -64,6 +70,7 @@ export class EventLog {
   append(fields: { readonly kind: string }): void {
     if (this.#waiting.length > mostWaitingChars) {
       this.#dropped += 1;
+      this.#lost += 1;
       return;
     }
     this.#waiting += this.#format(fields);

@@ -3,6 +3,7 @@ import { closeSync, existsSync, fsyncSync, mkdirSync, openSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { DatabaseSync, type StatementSync } from 'node:sqlite';
 import { systemCodeOf } from '../base/error.ts';
+import { addTransactionTime, emptyTransactionTimes } from '../mail/transaction_times.ts';
 import { invariant } from '../base/invariant.ts';
 import { explainSqlite, makeCannotOpen, makeMissing, makeNewerFormat, makeUnknownFile } from './fault.ts';
 import { integerOf } from './reader.ts';
@@ -59,7 +60,19 @@ export class LedgerFile {
   }
 
   /** Runs `work` in one transaction: committed when it returns, rolled back wholly when it throws. */
+  /** How long transactions took, since the file was opened. */
+  readonly commitTimes = emptyTransactionTimes();
+
   write<T>(work: () => T): T {
+    const begunAt = performance.now();
+    try {
+      return this.#transact(work);
+    } finally {
+      addTransactionTime(this.commitTimes, (performance.now() - begunAt) / 1000);
+    }
+  }
+
+  #transact<T>(work: () => T): T {
     return this.read(() => {
       this.#database.exec('BEGIN IMMEDIATE');
       try {

@@ -3,6 +3,7 @@ import type { Batch } from '../mail/batch.ts';
 import type { Deferral, Delivery } from '../mail/delivery.ts';
 import type { Fate, RetriableFate, Tally } from '../mail/outcome.ts';
 import type { Cell, Recipient, RefusedRow } from '../mail/recipient.ts';
+import type { TransactionTimes } from '../mail/transaction_times.ts';
 
 /** A campaign as the ledger knows it. Instants are in ms since the epoch. */
 export interface CampaignRecord {
@@ -261,6 +262,8 @@ export interface Ledger {
   /** Removes some rows of a compacted campaign, in some milliseconds. Returns how many; 0 when none are left. */
   removeRemnants(campaignId: number): Promise<number>;
   readSpace(): Promise<LedgerSpace>;
+  /** How long its transactions took since it was opened. */
+  readonly commitTimes: TransactionTimes;
   /** One step of giving free space back to the file system, in some milliseconds. Returns whether there is more to give. */
   shrink(): Promise<boolean>;
 

@@ -2,6 +2,7 @@
 import { invariant } from '../base/invariant.ts';
 import { sumTally, type Tally } from '../mail/outcome.ts';
 import type { Recipient } from '../mail/recipient.ts';
+import type { TransactionTimes } from '../mail/transaction_times.ts';
 import { auditLedger } from './audit.ts';
 import { BatchTable } from './batches.ts';
 import { CampaignTable } from './campaigns.ts';
@@ -81,6 +82,10 @@ class SqliteLedger implements Ledger {
     this.#tables = { campaigns, batches, deliveries, intake };
     this.#remnants = new Remnants(file);
     this.#quotas = new QuotaTable(file);
+  }
+
+  get commitTimes(): TransactionTimes {
+    return this.#file.commitTimes;
   }
 
   async findCampaign(name: string): Promise<CampaignRecord | undefined> {

@@ -107,12 +107,18 @@ export interface BatchSettled {
   readonly kind: 'batchSettled';
   readonly campaign: string;
   readonly relay: string;
+  readonly lane: string;
   readonly outcomes: readonly OutcomeCount[];
   /** The rows that ended with this attempt; deferred ones do not. */
   readonly fates: Readonly<Partial<Tally>>;
   /** Times from MAIL to the last reply: transactions in each bucket (not cumulative), the last one for the rest. */
   readonly transactionCounts: readonly number[];
   readonly transactionSumSeconds: number;
+  /** Times to compose and sign, in the same buckets. */
+  readonly composeCounts: readonly number[];
+  readonly composeSumSeconds: number;
+  /** From when the batch was due first until now: of those whom the relay took. */
+  readonly ageSeconds: number;
 }
 
 /** Rows ended without an attempt: cancelled, suppressed, or expired while they waited. */

@@ -2,7 +2,7 @@
 
 /** Upper bounds of the buckets in seconds, inclusive; one more bucket holds what took longer. */
 export const transactionBucketsSeconds: readonly number[] = [
-  0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60,
+  0.0001, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60,
 ];
 
 /** From MAIL to the last reply. Plain data. */

@@ -4,6 +4,8 @@ import { invariant } from '../base/invariant.ts';
 export interface BucketHistogram {
   /** Adds counts of one series: one for each bound, not cumulative, and a last one for everything above. */
   add(labelValue: string, counts: readonly number[], sum: number): void;
+  /** Puts totals in place of what a series had. */
+  set(labelValue: string, counts: readonly number[], sum: number): void;
   /** In the text format of Prometheus, ending in a newline. */
   render(): string;
 }
@@ -38,6 +40,9 @@ export function createBucketHistogram(options: BucketHistogramOptions): BucketHi
       for (const [bucket, count] of counts.entries())
         known.counts[bucket] = (known.counts[bucket] ?? 0) + count;
       known.sum += sum;
+    },
+    set(labelValue, counts, sum) {
+      series.set(labelValue, { counts: [...counts], sum });
     },
     render() {
       const lines = [`# HELP ${options.name} ${options.help}`, `# TYPE ${options.name} histogram`];

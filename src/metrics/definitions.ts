@@ -120,7 +120,112 @@ export const definitions = {
     help: 'Scrapes that could not read the state of ledger and sessions and left its metrics out.',
     alertOn: 'any increase',
   },
+  posthaste_lane_outcomes_total: {
+    type: 'counter',
+    labels: ['lane', 'kind'],
+    help: 'Attempts at recipients by configured lane, all domains without one as `other`.',
+    alertOn: '',
+  },
+  posthaste_lane_rejections_total: {
+    type: 'counter',
+    labels: ['lane', 'category'],
+    help: 'Attempts that ended for good (5yz), by configured lane and category of the reply.',
+    alertOn: 'any increase of `reputation` or `authentication`',
+  },
+  posthaste_compose_seconds: {
+    type: 'histogram',
+    labels: ['relay'],
+    help: 'Time to compose and sign a message.',
+    alertOn: '',
+  },
+  posthaste_end_to_end_seconds: {
+    type: 'histogram',
+    labels: ['relay'],
+    help: 'From when a recipient was due first until the relay took the message, in the ledger.',
+    alertOn: '',
+  },
+  posthaste_commit_seconds: {
+    type: 'histogram',
+    labels: ['store'],
+    help: 'Time of a transaction of the ledger, checkpoints among them.',
+    alertOn: 'a 99th percentile above a second: the disk is slow',
+  },
+  posthaste_state_bytes: {
+    type: 'gauge',
+    labels: ['store'],
+    help: 'Size of the ledger and of the journals on disk.',
+    alertOn: 'a journal that grows for an hour: what is sent is not settled',
+  },
+  posthaste_relay_state: {
+    type: 'gauge',
+    labels: ['relay', 'state'],
+    help: '1 for the state that a relay is in: up, throttled, stopped, down or paused.',
+    alertOn: '`down`: it is not tried any more until somebody resumes it',
+  },
+  posthaste_relay_rate_factor: {
+    type: 'gauge',
+    labels: ['relay'],
+    help: 'What the governor leaves of a relay’s rate; 1 is all.',
+    alertOn: 'below 0.5 for ten minutes: the relay wants less',
+  },
+  posthaste_relay_sessions_allowed: {
+    type: 'gauge',
+    labels: ['relay'],
+    help: 'Sessions that the governor allows a relay now; at most its maxConnections.',
+    alertOn: '',
+  },
+  posthaste_limit_grants_total: {
+    type: 'counter',
+    labels: ['limit'],
+    help: 'Permits that a limit granted; those of campaigns together as `campaign`, and so lanes of no name.',
+    alertOn: '',
+  },
+  posthaste_limit_waits_total: {
+    type: 'counter',
+    labels: ['limit'],
+    help: 'Times that a limit was the one to hold a message up.',
+    alertOn: '',
+  },
+  posthaste_batches_in_hand: {
+    type: 'gauge',
+    labels: [],
+    help: 'Batches that the threads have.',
+    alertOn: '',
+  },
+  posthaste_campaigns: {
+    type: 'gauge',
+    labels: ['state'],
+    help: 'Campaigns that the daemon keeps, by state.',
+    alertOn: '`failed` above 0; `paused` that nobody has paused',
+  },
+  posthaste_loop_lag_seconds: {
+    type: 'gauge',
+    labels: ['thread'],
+    help: 'How late the event loop of a thread was at worst, lately.',
+    alertOn: 'above a second: it computes too long, or the machine is overloaded',
+  },
+  posthaste_config_last_reload_successful: {
+    type: 'gauge',
+    labels: [],
+    help: '1 where the configuration that was read last was good.',
+    alertOn: '0: the file is bad, and the one before is in force',
+  },
+  posthaste_config_last_reload_success_timestamp_seconds: {
+    type: 'gauge',
+    labels: [],
+    help: 'When a good configuration was read last.',
+    alertOn: '',
+  },
+  posthaste_events_lost_total: {
+    type: 'counter',
+    labels: [],
+    help: 'Events that the event log lacks because it could not be written.',
+    alertOn: 'any increase: the disk of the event log is full',
+  },
 } as const satisfies Record<string, Definition>;
+
+/** States of `posthaste_relay_state`. */
+export const relayStates = ['up', 'throttled', 'stopped', 'down', 'paused'] as const;
 
 export type MetricName = keyof typeof definitions;
 

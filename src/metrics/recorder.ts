@@ -4,7 +4,8 @@ import { unreachable } from '../base/invariant.ts';
 import type { BatchSettled, OutcomeCount, PosthasteEvent } from '../mail/event.ts';
 import { fates, type OutcomeKind, type Tally } from '../mail/outcome.ts';
 import { createBucketHistogram, type BucketHistogram } from './bucket_histogram.ts';
-import { definitions, type MetricName } from './definitions.ts';
+import type { TransactionTimes } from '../mail/transaction_times.ts';
+import { definitions, relayStates, type MetricName } from './definitions.ts';
 import { createSampler } from './sampler.ts';
 
 /** Where events come from. */
@@ -22,10 +23,26 @@ export interface Sample {
   /** Summed over the threads. */
   readonly workerActiveMs: number;
   readonly relays: readonly RelaySample[];
+  readonly limits: readonly { readonly limit: string; readonly granted: number; readonly refusals: number }[];
+  readonly batchesInHand: number;
+  /** How late the event loops were at worst lately; of the main thread first. */
+  readonly loopLagsMs: readonly number[];
+  readonly commitTimes: TransactionTimes;
+  readonly ledgerBytes: number;
+  readonly journalBytes: number;
+}
+
+/** What a daemon knows besides. */
+export interface ServiceSample {
+  readonly campaigns: Readonly<Record<string, number>>;
+  readonly eventsLost: number;
 }
 
 interface RelaySample {
   readonly relay: string;
+  readonly state: (typeof relayStates)[number];
+  readonly rateFactor: number;
+  readonly sessionsAllowed: number;
   readonly sessionsOpen: number;
   readonly sessionsBusy: number;
   /** Summed over the sessions. */
@@ -39,7 +56,9 @@ export interface RecorderOptions {
   /** Upper bounds that go with the transaction counts of settled batches. */
   readonly transactionBucketsSeconds: readonly number[];
   readonly events: EventSource;
-  readonly sample: () => Promise<Sample>;
+  readonly sample: () => Promise<Sample & Partial<ServiceSample>>;
+  /** Names of the configured lanes; all others are told as one. */
+  readonly lanes: readonly string[];
   /** Longest wait for a sample. */
   readonly sampleTimeoutMs?: number | undefined;
   /** Hears why a sample failed. */
@@ -79,7 +98,9 @@ export function createRecorder(options: RecorderOptions): Recorder {
         metrics.sampleFailures.inc();
         options.onError(thrown);
       }
-      return `${await registry.metrics()}\n${metrics.transactionTimes.render()}`;
+      const { transactionTimes, composeTimes, endToEnd, commitTimes } = metrics;
+      const histograms = [transactionTimes, composeTimes, endToEnd, commitTimes];
+      return `${await registry.metrics()}\n${histograms.map((one) => one.render()).join('')}`;
     },
     close: unsubscribe,
   };
@@ -90,12 +111,13 @@ type Metrics = ReturnType<typeof createMetrics>;
 function createMetrics(registry: Registry, options: RecorderOptions) {
   const counter = (name: MetricName): Counter => new Counter(configurationOf(registry, name));
   const gauge = (name: MetricName): Gauge => new Gauge(configurationOf(registry, name));
-  const transactionTimes: BucketHistogram = createBucketHistogram({
-    name: 'posthaste_transaction_seconds' satisfies MetricName,
-    help: definitions.posthaste_transaction_seconds.help,
-    label: definitions.posthaste_transaction_seconds.labels[0],
-    bounds: options.transactionBucketsSeconds,
-  });
+  const histogram = (name: HistogramName): BucketHistogram =>
+    createBucketHistogram({
+      name,
+      help: definitions[name].help,
+      label: definitions[name].labels[0],
+      bounds: options.transactionBucketsSeconds,
+    });
   return {
     buildInfo: gauge('posthaste_build_info'),
     rows: counter('posthaste_rows_total'),
@@ -103,7 +125,26 @@ function createMetrics(registry: Registry, options: RecorderOptions) {
     replies: counter('posthaste_replies_total'),
     rejections: counter('posthaste_rejections_total'),
     deferrals: counter('posthaste_deferrals_total'),
-    transactionTimes,
+    transactionTimes: histogram('posthaste_transaction_seconds'),
+    composeTimes: histogram('posthaste_compose_seconds'),
+    endToEnd: histogram('posthaste_end_to_end_seconds'),
+    commitTimes: histogram('posthaste_commit_seconds'),
+    bounds: options.transactionBucketsSeconds,
+    lanes: new Set(options.lanes),
+    laneOutcomes: counter('posthaste_lane_outcomes_total'),
+    laneRejections: counter('posthaste_lane_rejections_total'),
+    stateBytes: gauge('posthaste_state_bytes'),
+    relayState: gauge('posthaste_relay_state'),
+    rateFactor: gauge('posthaste_relay_rate_factor'),
+    sessionsAllowed: gauge('posthaste_relay_sessions_allowed'),
+    limitGrants: counter('posthaste_limit_grants_total'),
+    limitWaits: counter('posthaste_limit_waits_total'),
+    batchesInHand: gauge('posthaste_batches_in_hand'),
+    campaigns: gauge('posthaste_campaigns'),
+    loopLag: gauge('posthaste_loop_lag_seconds'),
+    reloadGood: gauge('posthaste_config_last_reload_successful'),
+    reloadedAt: gauge('posthaste_config_last_reload_success_timestamp_seconds'),
+    eventsLost: counter('posthaste_events_lost_total'),
     campaignsRunning: gauge('posthaste_campaigns_running'),
     running: new Set<string>(),
     relayUp: gauge('posthaste_relay_up'),
@@ -118,6 +159,12 @@ function createMetrics(registry: Registry, options: RecorderOptions) {
     sampleFailures: counter('posthaste_sample_failures_total'),
   };
 }
+
+type HistogramName =
+  | 'posthaste_transaction_seconds'
+  | 'posthaste_compose_seconds'
+  | 'posthaste_end_to_end_seconds'
+  | 'posthaste_commit_seconds';
 
 function configurationOf(registry: Registry, name: MetricName) {
   const { help, labels } = definitions[name];
@@ -140,11 +187,14 @@ function startSeries(
 ): void {
   metrics.buildInfo.set({ version, node: process.versions.node }, 1);
   for (const fate of fates) metrics.rows.inc({ fate }, 0);
+  metrics.reloadGood.set(1);
+  metrics.reloadedAt.set(Date.now() / 1000);
   const noCounts = Array.from({ length: transactionBucketsSeconds.length + 1 }, () => 0);
   for (const relay of relays) {
     metrics.relayUp.set({ relay }, 1);
     for (const kind of outcomeKinds) metrics.outcomes.inc({ relay, kind }, 0);
-    metrics.transactionTimes.add(relay, noCounts, 0);
+    for (const one of [metrics.transactionTimes, metrics.composeTimes, metrics.endToEnd])
+      one.add(relay, noCounts, 0);
   }
 }
 
@@ -194,7 +244,10 @@ function recordEvent(metrics: Metrics, event: PosthasteEvent): void {
     case 'campaignSteered':
     case 'campaignFailed':
     case 'relaySteered':
+      return undefined;
     case 'configReloaded':
+      metrics.reloadGood.set(event.problems.length === 0 ? 1 : 0);
+      if (event.problems.length === 0) metrics.reloadedAt.set(Date.now() / 1000);
       return undefined;
     default:
       return unreachable(event);
@@ -207,8 +260,29 @@ function recordFates(metrics: Metrics, tally: Readonly<Partial<Tally>>): void {
 
 function recordBatch(metrics: Metrics, event: BatchSettled): void {
   recordFates(metrics, event.fates);
-  for (const outcome of event.outcomes) recordOutcomes(metrics, event.relay, outcome);
+  const lane = metrics.lanes.has(event.lane) ? event.lane : 'other';
+  for (const outcome of event.outcomes) {
+    recordOutcomes(metrics, event.relay, outcome);
+    metrics.laneOutcomes.inc({ lane, kind: outcome.kind }, outcome.count);
+    const category = outcome.category || 'unclassified';
+    if (outcome.kind === 'rejected') metrics.laneRejections.inc({ lane, category }, outcome.count);
+  }
   metrics.transactionTimes.add(event.relay, event.transactionCounts, event.transactionSumSeconds);
+  metrics.composeTimes.add(event.relay, event.composeCounts, event.composeSumSeconds);
+  recordAges(metrics, event);
+}
+
+/** All of a batch are of one age, to the length of the batch. */
+function recordAges(metrics: Metrics, { relay, outcomes, ageSeconds }: BatchSettled): void {
+  let accepted = 0;
+  for (const { kind, count } of outcomes) if (kind === 'accepted') accepted += count;
+  if (accepted === 0) return;
+  const bucket = metrics.bounds.findIndex((bound) => ageSeconds <= bound);
+  const place = bucket === -1 ? metrics.bounds.length : bucket;
+  const counts = Array.from({ length: metrics.bounds.length + 1 }, (_, index) =>
+    index === place ? accepted : 0,
+  );
+  metrics.endToEnd.add(relay, counts, ageSeconds * accepted);
 }
 
 function recordOutcomes(metrics: Metrics, relay: string, outcome: OutcomeCount): void {
@@ -220,7 +294,7 @@ function recordOutcomes(metrics: Metrics, relay: string, outcome: OutcomeCount):
   if (replyClass > 0) metrics.replies.inc({ relay, class: `${replyClass}yz`, stage }, count);
 }
 
-function recordSample(metrics: Metrics, sample: Sample): void {
+function recordSample(metrics: Metrics, sample: Sample & Partial<ServiceSample>): void {
   forgetSample(metrics);
   metrics.pendingRecipients.set(sample.pendingRecipients);
   metrics.pendingBatches.set(sample.pendingBatches);
@@ -232,12 +306,46 @@ function recordSample(metrics: Metrics, sample: Sample): void {
     metrics.sessions.set({ relay, state: 'busy' }, sessionsBusy);
     metrics.permitWait.inc({ relay }, permitWaitMs / 1000);
   }
+  for (const one of sample.relays) recordRelay(metrics, one);
+  for (const { limit, granted, refusals } of sample.limits) {
+    metrics.limitGrants.inc({ limit }, granted);
+    metrics.limitWaits.inc({ limit }, refusals);
+  }
+  metrics.batchesInHand.set(sample.batchesInHand);
+  for (const [index, lagMs] of sample.loopLagsMs.entries())
+    metrics.loopLag.set({ thread: index === 0 ? 'main' : String(index) }, lagMs / 1000);
+  metrics.commitTimes.set('ledger', sample.commitTimes.counts, sample.commitTimes.sumSeconds);
+  metrics.stateBytes.set({ store: 'ledger' }, sample.ledgerBytes);
+  metrics.stateBytes.set({ store: 'journal' }, sample.journalBytes);
+  for (const [state, count] of Object.entries(sample.campaigns ?? {}))
+    metrics.campaigns.set({ state }, count);
+  if (sample.eventsLost !== undefined) metrics.eventsLost.inc(sample.eventsLost);
+}
+
+function recordRelay(
+  metrics: Metrics,
+  { relay, state, rateFactor, sessionsAllowed }: Sample['relays'][number],
+): void {
+  for (const one of relayStates) metrics.relayState.set({ relay, state: one }, one === state ? 1 : 0);
+  metrics.rateFactor.set({ relay }, rateFactor);
+  metrics.sessionsAllowed.set({ relay }, sessionsAllowed);
 }
 
 /** `reset` leaves a 0 where there are no labels, `remove` leaves nothing. */
 function forgetSample(metrics: Metrics): void {
   metrics.sessions.reset();
   metrics.permitWait.reset();
+  for (const one of [
+    metrics.relayState,
+    metrics.rateFactor,
+    metrics.sessionsAllowed,
+    metrics.loopLag,
+    metrics.stateBytes,
+    metrics.campaigns,
+  ])
+    one.reset();
+  for (const one of [metrics.limitGrants, metrics.limitWaits, metrics.eventsLost]) one.reset();
+  metrics.batchesInHand.remove();
   for (const unlabelled of [metrics.pendingRecipients, metrics.pendingBatches, metrics.oldestDue])
     unlabelled.remove();
   metrics.workerThreads.remove();

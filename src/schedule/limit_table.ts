@@ -96,6 +96,15 @@ export class LimitTable {
     return bindings.sort((one, other) => other.untilMs - one.untilMs);
   }
 
+  /** What each limit has granted since it was made, and how often it was the one to hold somebody up. For people. */
+  counts(): { readonly name: string; readonly granted: number; readonly refusals: number }[] {
+    return [...this.#entries].map(([name, entry]) => {
+      const base = this.#baseOf(entry);
+      const granted = read(this.#blocks.view, base + field.grantedTotal);
+      return { name, granted, refusals: read(this.#blocks.view, base + field.refusals) };
+    });
+  }
+
   /** The limit that was the one to hold somebody up most often; undefined where none did. */
   mostRefused(): string | undefined {
     let [most, found]: [number, string | undefined] = [0, undefined];

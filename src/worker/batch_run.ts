@@ -27,6 +27,7 @@ export class BatchRun {
   readonly #finish: (report: BatchReport) => void;
   readonly #outcomes: Outcome[] = [];
   readonly #transactionTimes = emptyTransactionTimes();
+  readonly #composeTimes = emptyTransactionTimes();
   /** In a row, among those settled last. */
   senderRefusals = 0;
   #cursor = 0;
@@ -63,6 +64,11 @@ export class BatchRun {
     this.#finish(this.#report());
   }
 
+  /** Counts how long it took to compose a message. */
+  observeComposing(seconds: number): void {
+    addTransactionTime(this.#composeTimes, seconds);
+  }
+
   /** Counts how long one transaction took. */
   observe(seconds: number): void {
     addTransactionTime(this.#transactionTimes, seconds);
@@ -84,6 +90,7 @@ export class BatchRun {
       batchId: this.task.batchId,
       outcomes: this.#outcomes,
       transactionTimes: this.#transactionTimes,
+      composeTimes: this.#composeTimes,
       relayFailure: this.#relayFailure,
       journal: { writer: this.#journal.writer, oldestNeeded: this.#journal.oldestNeeded },
       journalFailure: this.#journalFailure,

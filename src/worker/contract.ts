@@ -79,8 +79,10 @@ export const gaugeSlot = {
   roundTripMs: 4,
   /** 1 where `pipelining: deep` would be possible and is not used. */
   couldGoDeep: 5,
+  /** How late the thread's event loop was at worst in the last ten seconds, in ms, the same for all relays. */
+  loopLagMs: 6,
 } as const;
-export const gaugeCount = 6;
+export const gaugeCount = 7;
 
 /** One batch for one relay. */
 export interface BatchTask extends JournalBatch {
@@ -107,6 +109,8 @@ export interface BatchReport {
   /** One for each recipient of the batch, in the order in which they were settled. */
   readonly outcomes: readonly Outcome[];
   readonly transactionTimes: TransactionTimes;
+  /** Of composing and signing, in the same buckets. */
+  readonly composeTimes: TransactionTimes;
   /** Set when the batch came back because the relay was out of reach. */
   readonly relayFailure: HandshakeFailure | undefined;
   /** Once this report is settled, nobody needs this thread's journal below `oldestNeeded`. */

@@ -177,12 +177,25 @@ function changeRelay(open: OpenRelay, options: RelayOptions): OpenRelay {
   return openRelay(options);
 }
 
+const tickMs = 50;
+/** The worst of this and the last stretch of ten seconds. */
+let [lagMs, lastLagMs, lagSince, tickedAt] = [0, 0, performance.now(), performance.now()];
+
+function watchLag(): void {
+  const now = performance.now();
+  lagMs = Math.max(lagMs, now - tickedAt - tickMs);
+  tickedAt = now;
+  if (now - lagSince < 10_000) return;
+  [lastLagMs, lagMs, lagSince] = [lagMs, 0, now];
+}
+
 const ticker = setInterval(() => {
+  watchLag();
   followStop();
   followRecalls();
   for (const [index, relay] of relays.entries()) followRelay(relay, index);
   writeGauges();
-}, 50);
+}, tickMs);
 ticker.unref();
 
 /** Atomics.wait would stop the event loop, so the order to stop is looked for. */
@@ -242,5 +255,6 @@ function writeGauges(): void {
     gauges[base + gaugeSlot.activeMs] = activeMs;
     gauges[base + gaugeSlot.roundTripMs] = roundTripMs;
     gauges[base + gaugeSlot.couldGoDeep] = couldGoDeep ? 1 : 0;
+    gauges[base + gaugeSlot.loopLagMs] = Math.max(lagMs, lastLagMs);
   }
 }

@@ -219,6 +219,7 @@ export class RelayWork implements Work<RowTransaction> {
     const lack = findLack(envelope, extensions);
     if (lack !== undefined) return this.#refuse(run, recipient, judgeLocally('lacking', lacks[lack]));
     const at = this.#clock.now();
+    const begunAt = performance.now();
     const composed = composer.compose(recipient, at);
     if (composed.kind === 'invalid') {
       run.settle(recipient.row, 'invalid', judgeLocally('unmakeable', composed.reason));
@@ -226,6 +227,8 @@ export class RelayWork implements Work<RowTransaction> {
     }
     const { message, isUtf8 } = composed;
     const content = signer === undefined ? message : signer.sign(message, at) + message;
+    const composedAt = performance.now();
+    run.observeComposing((composedAt - begunAt) / 1000);
     const flaw = findFlaw(content.length, isUtf8, extensions);
     if (flaw !== undefined) {
       run.settle(recipient.row, 'rejected', flaw);
@@ -237,7 +240,7 @@ export class RelayWork implements Work<RowTransaction> {
       content,
       run,
       row: recipient.row,
-      begunAt: performance.now(),
+      begunAt: composedAt,
     };
   }
 

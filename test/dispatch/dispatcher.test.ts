@@ -114,6 +114,7 @@ function reportOf(
     batchId: task.batchId,
     outcomes,
     transactionTimes: emptyTransactionTimes(),
+    composeTimes: emptyTransactionTimes(),
     relayFailure: undefined,
     journal: { writer: 0, oldestNeeded: 0 },
     journalFailure: undefined,

@@ -27,6 +27,7 @@ function report(verdicts: readonly Verdict[], permanent?: boolean): BatchReport 
     batchId: 1,
     outcomes,
     transactionTimes: emptyTransactionTimes(),
+    composeTimes: emptyTransactionTimes(),
     relayFailure,
     journal: { writer: 0, oldestNeeded: 0 },
     journalFailure: undefined,

@@ -156,6 +156,7 @@ function play(world: World, task: BatchTask, answer: Play['answer'], batchMs: nu
     batchId: task.batchId,
     outcomes,
     transactionTimes: emptyTransactionTimes(),
+    composeTimes: emptyTransactionTimes(),
     relayFailure: undefined,
     journal: { writer: 0, oldestNeeded: 0 },
     journalFailure: undefined,

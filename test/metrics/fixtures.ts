@@ -33,6 +33,10 @@ export function settledBatch(campaign: string, relay: string, count: number): Ba
     fates: { accepted: count - 2 * tenth, rejected: tenth },
     transactionCounts: [tenth, count - 2 * tenth, 0, tenth],
     transactionSumSeconds: count / 20,
+    composeCounts: [count, 0, 0, 0],
+    composeSumSeconds: count / 10_000,
+    lane: 'gmail',
+    ageSeconds: 0.05,
   };
 }
 
@@ -52,5 +56,21 @@ export const sample: Sample = {
   oldestDueAt: 1_700_000_000_500,
   workerThreads: 2,
   workerActiveMs: 1500,
-  relays: [{ relay: 'primary', sessionsOpen: 5, sessionsBusy: 3, permitWaitMs: 250 }],
+  relays: [
+    {
+      relay: 'primary',
+      state: 'up',
+      rateFactor: 1,
+      sessionsAllowed: 5,
+      sessionsOpen: 5,
+      sessionsBusy: 3,
+      permitWaitMs: 250,
+    },
+  ],
+  limits: [{ limit: 'relay primary', granted: 400, refusals: 3 }],
+  batchesInHand: 2,
+  loopLagsMs: [3, 1],
+  commitTimes: { counts: [1, 2, 0, 0], sumSeconds: 0.2 },
+  ledgerBytes: 40_960,
+  journalBytes: 1024,
 };

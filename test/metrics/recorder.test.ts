@@ -22,6 +22,7 @@ function setUp(changes: Partial<RecorderOptions> = {}): Setup {
   const recorder = createRecorder({
     version: '1.2.3',
     relays: ['primary', 'second'],
+    lanes: ['gmail'],
     transactionBucketsSeconds: bucketsSeconds,
     events: fanout,
     sample: () => Promise.resolve(sample),
