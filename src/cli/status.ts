@@ -75,14 +75,14 @@ export function tableOfDaemon(campaigns: readonly answers.CampaignView[]): strin
     [
       'campaign',
       'state',
-      'rows',
+      'pending',
+      'a second',
+      'left',
+      'what binds',
       'accepted',
       'rejected',
       'others',
-      'pending',
-      'per second',
-      'left',
-      'what binds',
+      'rows',
     ],
     campaigns.map((one) => {
       const tally = new Map(Object.entries(one.tally));
@@ -91,17 +91,17 @@ export function tableOfDaemon(campaigns: readonly answers.CampaignView[]): strin
       return [
         one.name,
         one.state,
-        count(one.rows),
-        count(accepted),
-        count(rejected),
-        count(ended - accepted - rejected),
         count(one.pending),
         count(one.perSecond),
         one.etaSeconds === undefined ? '-' : formatSeconds(one.etaSeconds),
         one.binds ?? one.reason ?? '-',
+        count(accepted),
+        count(rejected),
+        count(ended - accepted - rejected),
+        count(one.rows),
       ];
     }),
-    new Set([2, 3, 4, 5, 6, 7, 8]),
+    new Set([2, 3, 4, 6, 7, 8, 9]),
   );
 }
 

@@ -30,7 +30,14 @@ test('every YAML example of the README is YAML', () => {
 });
 
 test('every path that the documents name is there', () => {
-  for (const document of ['ARCHITECTURE.md', 'README.md', 'CONTRIBUTING.md', 'docs/decisions.md']) {
+  for (const document of [
+    'ARCHITECTURE.md',
+    'README.md',
+    'CONTRIBUTING.md',
+    'docs/decisions.md',
+    'docs/operations.md',
+    'docs/runbook.md',
+  ]) {
     const paths = [...read(document).matchAll(/`((?:src|test|bench|config|docs|\.ci)\/[\w./-]*)`/g)].map(
       (match) => match[1] ?? '',
     );
