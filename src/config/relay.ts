@@ -9,6 +9,16 @@ import { push, type RelaySite } from './relay_site.ts';
 import { readTls, type TlsConfig } from './relay_tls.ts';
 import { paceOf } from './value.ts';
 
+/** A plan of days and volumes. */
+interface WarmUp {
+  /** The ms since the epoch of its midnight in UTC. */
+  readonly firstDay: number;
+  readonly zone: string;
+  readonly steps: readonly { readonly day: number; readonly volume: number }[];
+  /** The day on which there is no limit any more. */
+  readonly endDay: number;
+}
+
 /** A relay, complete: the shape of the SMTP client's own options. Holds secrets; never to be logged. */
 export interface RelayConfig {
   readonly name: string;
@@ -20,6 +30,8 @@ export interface RelayConfig {
   readonly maxConnections: number;
   readonly maxMessages: number;
   readonly pace: Pace;
+  /** Absent where it is warm. */
+  readonly warmUp?: WarmUp;
   readonly pipelining: 'auto' | 'off' | 'standard' | 'deep';
   readonly inFlight: number;
   readonly clientName?: string | undefined;
@@ -54,6 +66,7 @@ export function completeRelay(site: RelaySite): RelayConfig | undefined {
     maxConnections: written.maxConnections,
     maxMessages: written.maxMessages,
     pace,
+    ...readWarmUp(written.warmUp),
     pipelining: written.pipelining,
     inFlight: written.inFlight,
     clientName: written.name,
@@ -125,6 +138,13 @@ function checkContradictions(site: RelaySite): void {
   if (ignoreTLS && typeof tls === 'object') {
     push(site, ['ignoreTLS'], { what: 'contradicts tls, which says what to trust' });
   }
+}
+
+function readWarmUp(written: WrittenRelay['warmUp']): { readonly warmUp?: WarmUp } {
+  if (written === undefined) return {};
+  const { start: firstDay, timezone: zone, volumes } = written;
+  const steps = volumes.map((volume, index) => ({ day: index + 1, volume }));
+  return { warmUp: { firstDay, zone, steps, endDay: volumes.length + 1 } };
 }
 
 function decidePace(site: RelaySite): Pace {

@@ -2,6 +2,7 @@
 import * as z from 'zod';
 import { expects, key } from './key.ts';
 import { passwordMethods } from './relay_auth.ts';
+import { warmUpSchema } from './warm_up_schema.ts';
 import { keyPlace, secret } from './secret.ts';
 import {
   burst,
@@ -132,6 +133,10 @@ const plainRelaySchema = z.strictObject({
   rateDelta: key(durationOrMs('1ms', '1d').optional(), {
     sentence: 'The time that `rateLimit` is about.',
     default: '1s',
+  }),
+  warmUp: key(warmUpSchema.optional(), {
+    sentence: 'How much it may be given on each of its first days; counts over restarts.',
+    default: 'no plan',
   }),
   pipelining: key(
     choice(['auto', 'off', 'standard', 'deep']).prefault('auto'),

@@ -10,6 +10,7 @@ import type { PosthasteEvent } from '../mail/event.ts';
 import { CampaignStore } from './campaign_store.ts';
 import { Engine } from './engine.ts';
 import { engineOptionsOf } from './engine_options.ts';
+import { readHeldRelays, writeHeldRelays } from './held_relays.ts';
 import { KeptCampaign, type Keeper, type KeptState } from './kept_campaign.ts';
 import type { Log } from './log.ts';
 import { RateMeter } from './rate_meter.ts';
@@ -33,7 +34,7 @@ export class Daemon {
   readonly #log: Log;
   readonly #events;
   readonly #campaigns = new Map<string, KeptCampaign>();
-  readonly #heldRelays = new Set<string>();
+  readonly #heldRelays: Set<string>;
   readonly #stopped = new AbortController();
   #config: Config;
   #engine: Engine | undefined;
@@ -49,6 +50,7 @@ export class Daemon {
       log.error({ err: error, event: event.kind }, 'a listener failed'),
     );
     this.store = new CampaignStore(config.stateDir);
+    this.#heldRelays = readHeldRelays(config.stateDir);
     this.#events.subscribe((event) => this.rates.note(event, performance.now()));
   }
 
@@ -137,6 +139,7 @@ export class Daemon {
     if (desk === undefined) throw unknownRelay(name, [...this.#config.relays.keys()]);
     if (isHeld) this.#heldRelays.add(name);
     else this.#heldRelays.delete(name);
+    writeHeldRelays(this.#config.stateDir, this.#heldRelays);
     desk.hold(isHeld);
     this.engine.dispatcher.rouse();
     this.publish({ kind: 'relaySteered', relay: name, change: isHeld ? 'paused' : 'resumed' });

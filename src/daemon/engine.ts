@@ -21,8 +21,8 @@ import {
   type SendRelay,
 } from './threads.ts';
 
-/** How often limits that nobody uses any more are forgotten. */
-const sweepEveryMs = 60_000;
+/** How often limits that nobody uses any more are forgotten, and how soon a day that begins is seen. */
+const [sweepEveryMs, dayEveryMs] = [60_000, 1000];
 
 /** States: open → begun (batches go out) → stopping → closed. `stop` may come at any time; `close` last. */
 export class Engine {
@@ -44,6 +44,7 @@ export class Engine {
   #poolClosed: Promise<void> | undefined;
   #drainTimer: NodeJS.Timeout | undefined;
   #sweepTimer: NodeJS.Timeout | undefined;
+  #dayTimer: NodeJS.Timeout | undefined;
 
   /** Takes ledger and threads over: they are closed with it. */
   constructor(options: EngineOptions, threads: EngineThreads, ledger: Ledger, log: Log) {
@@ -126,6 +127,8 @@ export class Engine {
       this.threads.limits.table.sweep(systemClock.monotonic());
     }, sweepEveryMs);
     this.#sweepTimer.unref();
+    this.#dayTimer = setInterval(() => this.threads.limits.followDays(), dayEveryMs);
+    this.#dayTimer.unref();
     this.#running = this.dispatcher.run().catch((error: unknown) => this.#fail(error));
   }
 
@@ -191,6 +194,7 @@ export class Engine {
     } finally {
       clearTimeout(this.#drainTimer);
       clearInterval(this.#sweepTimer);
+      clearInterval(this.#dayTimer);
       this.#lag.close();
       await this.ledger.close();
     }

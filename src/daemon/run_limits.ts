@@ -6,6 +6,7 @@ import type { Limit } from '../schedule/limiter.ts';
 import type { RateLimit } from '../schedule/limit_record.ts';
 import { LimitTable } from '../schedule/limit_table.ts';
 import type { QuotaState } from '../schedule/quota_lease.ts';
+import { warmUpToday, type WarmUpPlan } from '../schedule/warm_up.ts';
 
 /** A lane's limits. */
 export interface LaneLimits {
@@ -18,7 +19,11 @@ export interface LaneLimits {
 export interface LimitPlan {
   /** Of all that is sent. */
   readonly pace: Pace;
-  readonly relays: readonly { readonly name: string; readonly pace: Pace }[];
+  readonly relays: readonly {
+    readonly name: string;
+    readonly pace: Pace;
+    readonly warmUp?: WarmUpPlan | undefined;
+  }[];
   readonly lanes: readonly LaneLimits[];
 }
 
@@ -55,6 +60,8 @@ export class RunLimits {
   #lanes: ReadonlyMap<string, LaneLimits>;
   /** What is left of a pace, by subject; absent: all of it. */
   readonly #factors = new Map<string, number>();
+  /** By subject, with the day that its limit is for. */
+  readonly #warmUps = new Map<string, { readonly plan: WarmUpPlan; readonly pace: Pace; day: number }>();
   readonly #clock: Clock;
   /** Whether anything has to be written to disk before it is granted. */
   #hasQuotas = false;
@@ -68,6 +75,13 @@ export class RunLimits {
   /** Whether anything has to be written to disk before it is granted, or may have to once its lane comes. */
   get hasQuotas(): boolean {
     return this.#hasQuotas || [...this.#lanes.values()].some(({ pace }) => pace.rates.some(isDurable));
+  }
+
+  /** Gives relays that are warmed up the volume of a day that has begun. To be called every second. */
+  followDays(): void {
+    const now = this.#clock.now();
+    for (const [subject, warmUp] of this.#warmUps)
+      if (warmUpToday(warmUp.plan, now).day !== warmUp.day) this.#put(subject, warmUp.pace);
   }
 
   /** Gives a campaign its limits, or others than it had; what they have counted stays. */
@@ -175,7 +189,12 @@ export class RunLimits {
 
   #putShared({ pace, relays }: LimitPlan): void {
     this.#put('all', pace);
-    for (const relay of relays) this.#put(`relay ${relay.name}`, relay.pace);
+    this.#warmUps.clear();
+    for (const { name, pace: own, warmUp } of relays) {
+      const subject = `relay ${name}`;
+      if (warmUp !== undefined) this.#warmUps.set(subject, { plan: warmUp, pace: own, day: Number.NaN });
+      this.#put(subject, own);
+    }
   }
 
   #ofLane(lane: string): SubjectLimits | undefined {
@@ -205,6 +224,9 @@ export class RunLimits {
     );
     const slots = maxConnections === undefined ? [] : [this.#putSlots(subject, maxConnections)];
     const names = made.map(({ name }) => name);
+    const volume = this.#putVolume(subject);
+    if (volume !== undefined) names.push(volumeName(subject));
+    if (volume !== undefined) limits.push(volume);
     if (slots.length > 0) names.push(slotsName(subject));
     for (const name of this.#subjects.get(subject)?.names ?? [])
       if (!names.includes(name)) this.#remove(name);
@@ -212,6 +234,23 @@ export class RunLimits {
     this.#subjects.set(subject, put);
     this.#hasQuotas ||= rates.some(isDurable);
     return put;
+  }
+
+  /** The volume of the day that it is in a plan; undefined where there is none, or the plan is over. */
+  #putVolume(subject: string): number | undefined {
+    const warmUp = this.#warmUps.get(subject);
+    if (warmUp === undefined) return undefined;
+    const [nowMs, now] = [this.#clock.monotonic(), this.#clock.now()];
+    const { day, volume, untilAt } = warmUpToday(warmUp.plan, now);
+    const name = volumeName(subject);
+    const isPut = this.table.handleOf(name) !== undefined;
+    if (warmUp.day === day && isPut) return this.table.handleOf(name);
+    warmUp.day = day;
+    if (volume === Infinity) return undefined;
+    this.#hasQuotas = true;
+    const endsAtMs = nowMs + untilAt - now;
+    const limit: Limit = { kind: 'quota', name, count: volume, endsAtMs, isDurable: true };
+    return this.#putOne(limit, `${subject} warm-up, day ${day}: ${volume}`);
   }
 
   #putSlots(subject: string, count: number): number {
@@ -242,6 +281,10 @@ export class RunLimits {
     this.#saved.delete(name);
     this.table.restore([state], this.#clock.monotonic(), this.#clock.now());
   }
+}
+
+function volumeName(subject: string): string {
+  return `${subject} warm-up`;
 }
 
 function slotsName(subject: string): string {

@@ -4,13 +4,17 @@ import type { Pace } from '../base/quantity.ts';
 import { openWorkerPool, type WorkerPool } from '../dispatch/worker_pool.ts';
 import type { LiveSetup } from '../worker/contract.ts';
 import type { LaneRules } from '../schedule/lanes.ts';
+import type { WarmUpPlan } from '../schedule/warm_up.ts';
 import type { DkimKey } from '../sign/key.ts';
 import type { RelayOptions } from '../smtp/relay.ts';
 import { RunJournals } from './journals.ts';
 import { RunLimits, type LaneLimits, type LimitPlan } from './run_limits.ts';
 
 /** A relay with its limits. */
-export type SendRelay = RelayOptions & { readonly pace: Pace };
+export type SendRelay = RelayOptions & {
+  readonly pace: Pace;
+  readonly warmUp?: WarmUpPlan | undefined;
+};
 
 /** How recipients are cut into lanes, and the limits of those. */
 export interface SendLanes {
@@ -74,7 +78,7 @@ export function startThreads(options: EngineOptions): EngineThreads {
 /** What threads need of relays: limits are not theirs to know, so that a changed one leaves their sessions as they are. */
 export function liveSetupOf({ relays, dkim }: EngineOptions): LiveSetup {
   const bare = relays.map((relay): RelayOptions => {
-    const { pace: _, ...rest } = relay;
+    const { pace: _, warmUp: _warmUp, ...rest } = relay;
     return rest;
   });
   return { relays: bare, dkim };

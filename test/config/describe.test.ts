@@ -33,6 +33,7 @@ test('the tables have a row for every key but the ways to write a secret or a te
     'tls.passphrase',
   ];
   assert.deepEqual(missing.sort(), [
+    ...['tls.key', 'token'].flatMap((name) => ways.map((way) => `control.${name}.${way}`)).sort(),
     ...ways.map((way) => `dkim[].key.${way}`).sort(),
     'html.file',
     ...secrets.flatMap((secret) => ways.map((way) => `relays.NAME.${secret}.${way}`)).sort(),

@@ -26,8 +26,33 @@ function refuse(test: TestContext, text: string, env: NodeJS.ProcessEnv = {}): s
 test('a relay of the configuration is a relay of the SMTP client', (t) => {
   const relay: RelayConfig | undefined = load(t, 'relays: { a: { host: localhost } }').relays.get('a');
   const options: SendRelay | undefined = relay;
-  const back: RelayConfig | undefined = options;
-  assert.equal(back?.name, 'a');
+  assert.equal(options?.name, 'a');
+});
+
+test('what the daemon listens on, its inbox, its event log and a warm-up are read, and what is wrong with them is told', (t) => {
+  const config = load(
+    t,
+    'control: { socket: c.sock, mode: "0600" }\ninbox: { directory: in }\nevents: { keepFiles: 3 }\n' +
+      'relays: { a: { host: localhost, warmUp: { start: "2026-12-01", timezone: Europe/Berlin, volumes: [50, 100] } } }\n',
+  );
+  assert.equal(config.control.socketMode, 0o600);
+  assert.match(config.control.socketPath, /\/c\.sock$/);
+  assert.deepEqual(
+    [config.inbox?.settleMs, config.events.keptFiles, config.events.recipients],
+    [2000, 3, false],
+  );
+  assert.deepEqual(config.relays.get('a')?.warmUp, {
+    firstDay: Date.UTC(2026, 11, 1),
+    zone: 'Europe/Berlin',
+    steps: [
+      { day: 1, volume: 50 },
+      { day: 2, volume: 100 },
+    ],
+    endDay: 3,
+  });
+  const lines = refuse(t, 'relays: { a: { host: localhost, warmUp: { start: tomorrow, volumes: [] } } }\n');
+  assert.equal(lines.length, 2, lines.join('\n'));
+  assert.match(lines.join('\n'), /warmUp\.start .*expected a date such as 2026-12-01/);
 });
 
 test('without a file there are defaults and no relay', () => {
@@ -280,7 +305,7 @@ test('rows are kept forever unless the file names a time from an hour on', (t) =
 
 test('a key that is near no other is told with those there are', (t) => {
   assert.deepEqual(refuse(t, 'colour: red'), [
-    'p.yaml:1:1: unknown key "colour"; expected one of state, durability, keep, threads, drainTimeout, rate, burst, lanes, metrics, log, relays, dkim',
+    'p.yaml:1:1: unknown key "colour"; expected one of state, durability, keep, threads, drainTimeout, rate, burst, lanes, metrics, log, control, inbox, events, relays, dkim',
   ]);
 });
 

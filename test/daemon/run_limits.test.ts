@@ -4,6 +4,7 @@ import { test } from 'node:test';
 import type { Pace } from '../../src/base/quantity.ts';
 import { RunLimits, type LaneLimits } from '../../src/daemon/run_limits.ts';
 import { attachLimiter } from '../../src/schedule/limiter.ts';
+import type { WarmUpPlan } from '../../src/schedule/warm_up.ts';
 
 const [second, day] = [1000, 86_400_000];
 const none: Pace = { rates: [] };
@@ -12,10 +13,10 @@ function laneOf(name: string, count: number): LaneLimits {
   return { name, pace: { rates: [{ count, perMs: second }] }, maxConnections: undefined };
 }
 
-function open(relayPace: Pace, lanes: readonly LaneLimits[] = []) {
+function open(relayPace: Pace, lanes: readonly LaneLimits[] = [], warmUp?: WarmUpPlan) {
   const time = { ms: 1_000_000 };
   const clock = { now: () => 1_800_000_000_000 + time.ms, monotonic: () => time.ms };
-  const relay = { name: 'box', pace: relayPace };
+  const relay = { name: 'box', pace: relayPace, warmUp };
   const limits = new RunLimits({ pace: none, relays: [relay], lanes }, clock);
   const limiter = attachLimiter(limits.table.memory);
   /** How many messages of a lane go within so many ms. */
@@ -78,4 +79,25 @@ test('slowed down, a lane or the relay has a share of its pace, and its whole pa
   assert.ok(sendFor('', 4 * second) > 180);
   // Where there is no pace there is nothing to slow down.
   limits.slowDown({ kind: 'lane', name: 'yahoo' }, 0.5);
+});
+
+test('warm-up over three days: each has its volume, none before, no limit behind, and the days are those of its zone', () => {
+  const firstDay = Date.parse('2027-01-16T00:00:00Z');
+  const steps = [30, 60, 120].map((volume, index) => ({ day: index + 1, volume }));
+  const { limits, time, sendFor, reserve } = open(none, [], { firstDay, zone: 'UTC', steps, endDay: 4 });
+  const start = time.ms;
+  const sendOn = (day: number): number => {
+    // Noon of that day; the clock of the test begins at 1_800_001_000_000, on 2027-01-15.
+    time.ms = start + (firstDay + (day - 1) * 86_400_000 + 43_200_000 - 1_800_001_000_000);
+    limits.followDays();
+    let sent = 0;
+    for (let step = 0; step < 200; step += 1) {
+      reserve();
+      sent += sendFor('', 5);
+    }
+    return sent;
+  };
+  assert.deepEqual([0, 1, 2, 3].map(sendOn), [0, 30, 60, 120]);
+  assert.match(limits.describeHold() ?? '', /^relay box warm-up, day 3: 120 until 2027-01-19T00:00:00Z/);
+  assert.ok(sendOn(4) > 500);
 });

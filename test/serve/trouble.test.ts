@@ -109,7 +109,11 @@ test('a relay is paused and resumed, and with another one its batches move on', 
     shown.map(({ name, state }) => `${name} ${state}`),
     ['primary paused', 'spare up'],
   );
+  assert.equal((await serving.stop()).code, 0);
+  await serving.start();
+  assert.match(await serving.ok(['relays']), /primary +paused/, 'over a restart, too');
   await serving.ok(['relays', '--resume', 'primary']);
+  assert.match(await serving.ok(['relays']), /primary +up/);
   assert.equal((await serving.stop()).code, 0);
 });
 
