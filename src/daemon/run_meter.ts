@@ -52,8 +52,10 @@ export class RunMeter {
   note(event: PosthasteEvent): void {
     if (event.kind !== 'batchSettled' || event.campaign !== this.#campaign) return;
     for (const { kind, count } of event.outcomes) if (kind !== 'unsent') this.#answered += count;
-    for (const count of event.transactionCounts) this.#transactions += count;
-    this.#transactionSeconds += event.transactionSumSeconds;
+    for (const { counts, sumSeconds } of Object.values(event.transactionTimes)) {
+      for (const count of counts) this.#transactions += count;
+      this.#transactionSeconds += sumSeconds;
+    }
   }
 
   read(): { seconds: number; perSecond: number; bottleneck: string | undefined } {

@@ -1,5 +1,6 @@
 // Events: facts that are already durable, with the counts that metrics and a progress line make of them.
 import type { Outcome, OutcomeKind, Tally } from './outcome.ts';
+import type { StageTimes, TransactionTimes } from './transaction_times.ts';
 import type { Category, Stage, Verdict } from './verdict.ts';
 
 /** What is published, always after it has been committed. Counts are of this event alone, never running totals. */
@@ -111,12 +112,9 @@ export interface BatchSettled {
   readonly outcomes: readonly OutcomeCount[];
   /** The rows that ended with this attempt; deferred ones do not. */
   readonly fates: Readonly<Partial<Tally>>;
-  /** Times from MAIL to the last reply: transactions in each bucket (not cumulative), the last one for the rest. */
-  readonly transactionCounts: readonly number[];
-  readonly transactionSumSeconds: number;
-  /** Times to compose and sign, in the same buckets. */
-  readonly composeCounts: readonly number[];
-  readonly composeSumSeconds: number;
+  readonly transactionTimes: StageTimes;
+  readonly composeTimes: TransactionTimes;
+  readonly permitWaits: TransactionTimes;
   /** From when the batch was due first until now: of those whom the relay took. */
   readonly ageSeconds: number;
 }

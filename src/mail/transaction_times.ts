@@ -1,11 +1,12 @@
-// How long transactions took, counted into buckets: threads count, the main thread adds up.
+// How long things took, counted into buckets: threads count, the main thread adds up.
+import type { Stage } from './verdict.ts';
 
 /** Upper bounds of the buckets in seconds, inclusive; one more bucket holds what took longer. */
 export const transactionBucketsSeconds: readonly number[] = [
   0.0001, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60,
 ];
 
-/** From MAIL to the last reply. Plain data. */
+/** How long transactions took, or whatever else took its time. Plain data. */
 export interface TransactionTimes {
   /** One for each bucket, not cumulative. */
   readonly counts: number[];
@@ -16,7 +17,10 @@ export function emptyTransactionTimes(): TransactionTimes {
   return { counts: Array.from({ length: transactionBucketsSeconds.length + 1 }, () => 0), sumSeconds: 0 };
 }
 
-/** Counts one transaction. */
+/** From MAIL to the last reply, by the stage of the reply that decided it. */
+export type StageTimes = Partial<Record<Stage, TransactionTimes>>;
+
+/** Counts one. */
 export function addTransactionTime(times: TransactionTimes, seconds: number): void {
   let bucket = 0;
   while (bucket < transactionBucketsSeconds.length && seconds > (transactionBucketsSeconds[bucket] ?? 0))

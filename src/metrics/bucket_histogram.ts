@@ -3,9 +3,9 @@ import { invariant } from '../base/invariant.ts';
 
 export interface BucketHistogram {
   /** Adds counts of one series: one for each bound, not cumulative, and a last one for everything above. */
-  add(labelValue: string, counts: readonly number[], sum: number): void;
+  add(labelValues: readonly string[], counts: readonly number[], sum: number): void;
   /** Puts totals in place of what a series had. */
-  set(labelValue: string, counts: readonly number[], sum: number): void;
+  set(labelValues: readonly string[], counts: readonly number[], sum: number): void;
   /** In the text format of Prometheus, ending in a newline. */
   render(): string;
 }
@@ -13,8 +13,7 @@ export interface BucketHistogram {
 interface BucketHistogramOptions {
   readonly name: string;
   readonly help: string;
-  /** The one label. */
-  readonly label: string;
+  readonly labels: readonly string[];
   /** Upper bounds, inclusive, ascending. */
   readonly bounds: readonly number[];
 }
@@ -27,38 +26,39 @@ interface Series {
 export function createBucketHistogram(options: BucketHistogramOptions): BucketHistogram {
   const series = new Map<string, Series>();
   return {
-    add(labelValue, counts, sum) {
+    add(labelValues, counts, sum) {
       invariant(
         counts.length === options.bounds.length + 1,
         `${options.name} got ${counts.length} bucket counts`,
       );
-      const known = series.get(labelValue);
+      const key = renderLabels(options.labels, labelValues);
+      const known = series.get(key);
       if (known === undefined) {
-        series.set(labelValue, { counts: [...counts], sum });
+        series.set(key, { counts: [...counts], sum });
         return;
       }
       for (const [bucket, count] of counts.entries())
         known.counts[bucket] = (known.counts[bucket] ?? 0) + count;
       known.sum += sum;
     },
-    set(labelValue, counts, sum) {
-      series.set(labelValue, { counts: [...counts], sum });
+    set(labelValues, counts, sum) {
+      series.set(renderLabels(options.labels, labelValues), { counts: [...counts], sum });
     },
     render() {
       const lines = [`# HELP ${options.name} ${options.help}`, `# TYPE ${options.name} histogram`];
-      for (const [labelValue, one] of series) lines.push(...renderSeries(options, labelValue, one));
+      for (const [labels, one] of series) lines.push(...renderSeries(options, labels, one));
       return `${lines.join('\n')}\n`;
     },
   };
 }
 
+/** `relay="primary",stage="end"` */
+function renderLabels(names: readonly string[], values: readonly string[]): string {
+  return names.map((name, index) => `${name}="${escapeLabelValue(values[index] ?? '')}"`).join(',');
+}
+
 /** Buckets in the text format are cumulative, and the last one is +Inf. */
-function renderSeries(
-  { name, label, bounds }: BucketHistogramOptions,
-  labelValue: string,
-  one: Series,
-): string[] {
-  const labels = `${label}="${escapeLabelValue(labelValue)}"`;
+function renderSeries({ name, bounds }: BucketHistogramOptions, labels: string, one: Series): string[] {
   let total = 0;
   const lines = one.counts.map((count, bucket) => {
     total += count;

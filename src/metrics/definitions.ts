@@ -50,8 +50,8 @@ export const definitions = {
   },
   posthaste_transaction_seconds: {
     type: 'histogram',
-    labels: ['relay'],
-    help: 'Time of an SMTP transaction, from MAIL to the reply that decided it.',
+    labels: ['relay', 'stage'],
+    help: 'Time of an SMTP transaction, from MAIL to the reply that decided it, by the stage of that reply.',
     alertOn: 'a 95th percentile many times its usual value: the relay is slowing down',
   },
   posthaste_campaigns_running: {
@@ -136,6 +136,12 @@ export const definitions = {
     type: 'histogram',
     labels: ['relay'],
     help: 'Time to compose and sign a message.',
+    alertOn: '',
+  },
+  posthaste_permit_wait_seconds: {
+    type: 'histogram',
+    labels: ['relay'],
+    help: 'How long sessions with room for a message waited for a permit, each time.',
     alertOn: '',
   },
   posthaste_end_to_end_seconds: {

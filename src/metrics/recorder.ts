@@ -98,8 +98,8 @@ export function createRecorder(options: RecorderOptions): Recorder {
         metrics.sampleFailures.inc();
         options.onError(thrown);
       }
-      const { transactionTimes, composeTimes, endToEnd, commitTimes } = metrics;
-      const histograms = [transactionTimes, composeTimes, endToEnd, commitTimes];
+      const { transactionTimes, composeTimes, endToEnd, permitWaits, commitTimes } = metrics;
+      const histograms = [transactionTimes, composeTimes, endToEnd, permitWaits, commitTimes];
       return `${await registry.metrics()}\n${histograms.map((one) => one.render()).join('')}`;
     },
     close: unsubscribe,
@@ -115,7 +115,7 @@ function createMetrics(registry: Registry, options: RecorderOptions) {
     createBucketHistogram({
       name,
       help: definitions[name].help,
-      label: definitions[name].labels[0],
+      labels: definitions[name].labels,
       bounds: options.transactionBucketsSeconds,
     });
   return {
@@ -128,6 +128,7 @@ function createMetrics(registry: Registry, options: RecorderOptions) {
     transactionTimes: histogram('posthaste_transaction_seconds'),
     composeTimes: histogram('posthaste_compose_seconds'),
     endToEnd: histogram('posthaste_end_to_end_seconds'),
+    permitWaits: histogram('posthaste_permit_wait_seconds'),
     commitTimes: histogram('posthaste_commit_seconds'),
     bounds: options.transactionBucketsSeconds,
     lanes: new Set(options.lanes),
@@ -164,6 +165,7 @@ type HistogramName =
   | 'posthaste_transaction_seconds'
   | 'posthaste_compose_seconds'
   | 'posthaste_end_to_end_seconds'
+  | 'posthaste_permit_wait_seconds'
   | 'posthaste_commit_seconds';
 
 function configurationOf(registry: Registry, name: MetricName) {
@@ -193,8 +195,9 @@ function startSeries(
   for (const relay of relays) {
     metrics.relayUp.set({ relay }, 1);
     for (const kind of outcomeKinds) metrics.outcomes.inc({ relay, kind }, 0);
-    for (const one of [metrics.transactionTimes, metrics.composeTimes, metrics.endToEnd])
-      one.add(relay, noCounts, 0);
+    metrics.transactionTimes.add([relay, 'end'], noCounts, 0);
+    for (const one of [metrics.composeTimes, metrics.endToEnd, metrics.permitWaits])
+      one.add([relay], noCounts, 0);
   }
 }
 
@@ -267,8 +270,11 @@ function recordBatch(metrics: Metrics, event: BatchSettled): void {
     const category = outcome.category || 'unclassified';
     if (outcome.kind === 'rejected') metrics.laneRejections.inc({ lane, category }, outcome.count);
   }
-  metrics.transactionTimes.add(event.relay, event.transactionCounts, event.transactionSumSeconds);
-  metrics.composeTimes.add(event.relay, event.composeCounts, event.composeSumSeconds);
+  const { relay, transactionTimes, composeTimes, permitWaits } = event;
+  for (const [stage, { counts, sumSeconds }] of Object.entries(transactionTimes))
+    metrics.transactionTimes.add([relay, stage], counts, sumSeconds);
+  metrics.composeTimes.add([relay], composeTimes.counts, composeTimes.sumSeconds);
+  metrics.permitWaits.add([relay], permitWaits.counts, permitWaits.sumSeconds);
   recordAges(metrics, event);
 }
 
@@ -282,7 +288,7 @@ function recordAges(metrics: Metrics, { relay, outcomes, ageSeconds }: BatchSett
   const counts = Array.from({ length: metrics.bounds.length + 1 }, (_, index) =>
     index === place ? accepted : 0,
   );
-  metrics.endToEnd.add(relay, counts, ageSeconds * accepted);
+  metrics.endToEnd.add([relay], counts, ageSeconds * accepted);
 }
 
 function recordOutcomes(metrics: Metrics, relay: string, outcome: OutcomeCount): void {
@@ -314,7 +320,7 @@ function recordSample(metrics: Metrics, sample: Sample & Partial<ServiceSample>)
   metrics.batchesInHand.set(sample.batchesInHand);
   for (const [index, lagMs] of sample.loopLagsMs.entries())
     metrics.loopLag.set({ thread: index === 0 ? 'main' : String(index) }, lagMs / 1000);
-  metrics.commitTimes.set('ledger', sample.commitTimes.counts, sample.commitTimes.sumSeconds);
+  metrics.commitTimes.set(['ledger'], sample.commitTimes.counts, sample.commitTimes.sumSeconds);
   metrics.stateBytes.set({ store: 'ledger' }, sample.ledgerBytes);
   metrics.stateBytes.set({ store: 'journal' }, sample.journalBytes);
   for (const [state, count] of Object.entries(sample.campaigns ?? {}))

@@ -2,6 +2,11 @@
 import pLimit from 'p-limit';
 import { messageOf } from '../base/error.ts';
 import type { Random } from '../base/random.ts';
+import {
+  addTransactionTime,
+  emptyTransactionTimes,
+  type TransactionTimes,
+} from '../mail/transaction_times.ts';
 import type { Failure } from '../mail/verdict.ts';
 import { ConnectionLimit } from './connection_limit.ts';
 import type { SendingMode, Settled, Transaction } from './dialogue.ts';
@@ -96,6 +101,7 @@ export class Pool<T extends Transaction> implements SessionOwner<T> {
   #waitUntilMs = Infinity;
   #waitingSinceMs = 0;
   #permitWaitMs = 0;
+  #permitWaits = emptyTransactionTimes();
   #closed = false;
   readonly #secrets: readonly string[];
   readonly #turn: WriteTurn<T>;
@@ -131,6 +137,13 @@ export class Pool<T extends Transaction> implements SessionOwner<T> {
       roundTripMs: roundTripMs === Infinity ? 0 : roundTripMs,
       couldGoDeep: this.#couldGoDeep,
     };
+  }
+
+  /** How long sessions with room waited for permits since this was asked last. */
+  takePermitWaits(): TransactionTimes {
+    const waits = this.#permitWaits;
+    this.#permitWaits = emptyTransactionTimes();
+    return waits;
   }
 
   /** Tells the pool that there may be new work, or that a limit may grant again. */
@@ -336,7 +349,9 @@ export class Pool<T extends Transaction> implements SessionOwner<T> {
   #stopWaiting(): void {
     this.#waitTimer = undefined;
     this.#waitUntilMs = Infinity;
-    this.#permitWaitMs += performance.now() - this.#waitingSinceMs;
+    const waitedMs = performance.now() - this.#waitingSinceMs;
+    this.#permitWaitMs += waitedMs;
+    addTransactionTime(this.#permitWaits, waitedMs / 1000);
     this.wake();
   }
 

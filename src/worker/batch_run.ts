@@ -1,10 +1,10 @@
 // A batch run: one batch inside a thread, from its first recipient to the report.
 import { invariant } from '../base/invariant.ts';
 import { unpackRecipients } from '../mail/batch.ts';
-import { addTransactionTime, emptyTransactionTimes } from '../mail/transaction_times.ts';
+import { addTransactionTime, emptyTransactionTimes, type StageTimes } from '../mail/transaction_times.ts';
 import type { Outcome, OutcomeKind } from '../mail/outcome.ts';
 import type { Recipient } from '../mail/recipient.ts';
-import type { Verdict } from '../mail/verdict.ts';
+import type { Stage, Verdict } from '../mail/verdict.ts';
 import type { HandshakeFailure } from '../smtp/handshake.ts';
 import type { BatchReport, BatchTask } from './contract.ts';
 
@@ -16,6 +16,9 @@ export interface OutcomeJournal {
   endBatch(batch: BatchTask): void;
 }
 
+/** A report without what is the thread's and not the batch's. */
+type RunReport = Omit<BatchReport, 'permitWaits'>;
+
 /**
  * Every recipient of the batch gets exactly one outcome; the report is given when all have one.
  * waiting (cursor has not reached it) → taken (outstanding) → settled (in outcomes).
@@ -24,9 +27,9 @@ export class BatchRun {
   readonly task: BatchTask;
   readonly #recipients: readonly Recipient[];
   readonly #journal: OutcomeJournal;
-  readonly #finish: (report: BatchReport) => void;
+  readonly #finish: (report: RunReport) => void;
   readonly #outcomes: Outcome[] = [];
-  readonly #transactionTimes = emptyTransactionTimes();
+  readonly #transactionTimes: StageTimes = {};
   readonly #composeTimes = emptyTransactionTimes();
   /** In a row, among those settled last. */
   senderRefusals = 0;
@@ -34,7 +37,7 @@ export class BatchRun {
   #relayFailure: HandshakeFailure | undefined;
   #journalFailure: BatchReport['journalFailure'];
 
-  constructor(task: BatchTask, journal: OutcomeJournal, finish: (report: BatchReport) => void) {
+  constructor(task: BatchTask, journal: OutcomeJournal, finish: (report: RunReport) => void) {
     this.task = task;
     this.#journal = journal;
     this.#recipients = unpackRecipients(task.payload);
@@ -69,9 +72,9 @@ export class BatchRun {
     addTransactionTime(this.#composeTimes, seconds);
   }
 
-  /** Counts how long one transaction took. */
-  observe(seconds: number): void {
-    addTransactionTime(this.#transactionTimes, seconds);
+  /** Counts how long one transaction took, until the reply of this stage. */
+  observe(stage: Stage, seconds: number): void {
+    addTransactionTime((this.#transactionTimes[stage] ??= emptyTransactionTimes()), seconds);
   }
 
   /** Gives up all recipients that nobody has taken: they come back unsent. */
@@ -85,7 +88,7 @@ export class BatchRun {
     this.#journalFailure ??= failure;
   }
 
-  #report(): BatchReport {
+  #report(): RunReport {
     return {
       batchId: this.task.batchId,
       outcomes: this.#outcomes,

@@ -1,7 +1,7 @@
 // What crosses the threads: setup, task, report. Plain data and shared memory only.
 import type { JournalBatch } from '../journal/record.ts';
 import type { JournalOptions } from '../journal/writer.ts';
-import type { TransactionTimes } from '../mail/transaction_times.ts';
+import type { StageTimes, TransactionTimes } from '../mail/transaction_times.ts';
 import type { Outcome } from '../mail/outcome.ts';
 import type { PackedOutcomes } from '../mail/packed_outcomes.ts';
 import type { LimiterMemory } from '../schedule/limiter.ts';
@@ -108,7 +108,9 @@ export interface BatchReport {
   readonly batchId: number;
   /** One for each recipient of the batch, in the order in which they were settled. */
   readonly outcomes: readonly Outcome[];
-  readonly transactionTimes: TransactionTimes;
+  readonly transactionTimes: StageTimes;
+  /** How long sessions with room waited for permits, since the thread's last report. */
+  readonly permitWaits: TransactionTimes;
   /** Of composing and signing, in the same buckets. */
   readonly composeTimes: TransactionTimes;
   /** Set when the batch came back because the relay was out of reach. */

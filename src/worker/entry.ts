@@ -83,7 +83,11 @@ export function runBatch(task: BatchTask): Promise<PackedReport> {
   invariant(relay !== undefined, `a batch for relay number ${task.relay}, which does not exist`);
   return new Promise((resolve) => {
     const run = new BatchRun(task, journal, (report) =>
-      resolve({ ...report, outcomes: packOutcomes(report.outcomes) }),
+      resolve({
+        ...report,
+        permitWaits: relay.pool.takePermitWaits(),
+        outcomes: packOutcomes(report.outcomes),
+      }),
     );
     // A template that does not compile must fail the task here, not a socket's event later.
     compiledFor(run);

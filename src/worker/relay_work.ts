@@ -136,7 +136,8 @@ export class RelayWork implements Work<RowTransaction> {
 
   settle(settled: Settled<RowTransaction>): void {
     const { run, row, begunAt } = settled.transaction;
-    if (settled.verdict.replyCode !== 0) run.observe((performance.now() - begunAt) / 1000);
+    if (settled.verdict.replyCode !== 0)
+      run.observe(settled.verdict.stage, (performance.now() - begunAt) / 1000);
     this.#release(run.task.slots);
     run.settle(row, settled.kind, settled.verdict);
     if (settled.kind === 'accepted') run.senderRefusals = 0;

@@ -113,8 +113,9 @@ function reportOf(
   return {
     batchId: task.batchId,
     outcomes,
-    transactionTimes: emptyTransactionTimes(),
+    transactionTimes: {},
     composeTimes: emptyTransactionTimes(),
+    permitWaits: emptyTransactionTimes(),
     relayFailure: undefined,
     journal: { writer: 0, oldestNeeded: 0 },
     journalFailure: undefined,

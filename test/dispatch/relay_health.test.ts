@@ -26,8 +26,9 @@ function report(verdicts: readonly Verdict[], permanent?: boolean): BatchReport 
   return {
     batchId: 1,
     outcomes,
-    transactionTimes: emptyTransactionTimes(),
+    transactionTimes: {},
     composeTimes: emptyTransactionTimes(),
+    permitWaits: emptyTransactionTimes(),
     relayFailure,
     journal: { writer: 0, oldestNeeded: 0 },
     journalFailure: undefined,

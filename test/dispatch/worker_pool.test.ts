@@ -87,7 +87,7 @@ test('a batch comes back with one outcome for each recipient', async (context) =
   );
   assert.ok(report.outcomes.every((one) => one.kind === 'accepted'));
   assert.equal(
-    report.transactionTimes.counts.reduce((sum, count) => sum + count, 0),
+    (report.transactionTimes.end?.counts ?? []).reduce((sum, count) => sum + count, 0),
     120,
   );
   assert.equal(sandbox.stats().accepted, 120);

@@ -155,8 +155,9 @@ function play(world: World, task: BatchTask, answer: Play['answer'], batchMs: nu
   return {
     batchId: task.batchId,
     outcomes,
-    transactionTimes: emptyTransactionTimes(),
+    transactionTimes: {},
     composeTimes: emptyTransactionTimes(),
+    permitWaits: emptyTransactionTimes(),
     relayFailure: undefined,
     journal: { writer: 0, oldestNeeded: 0 },
     journalFailure: undefined,

@@ -31,10 +31,11 @@ export function settledBatch(campaign: string, relay: string, count: number): Ba
       { kind: 'deferred', stage: 'end', category: '', replyClass: 0, count: tenth },
     ],
     fates: { accepted: count - 2 * tenth, rejected: tenth },
-    transactionCounts: [tenth, count - 2 * tenth, 0, tenth],
-    transactionSumSeconds: count / 20,
-    composeCounts: [count, 0, 0, 0],
-    composeSumSeconds: count / 10_000,
+    transactionTimes: {
+      end: { counts: [tenth, count - 2 * tenth, 0, tenth], sumSeconds: count / 20 },
+    },
+    composeTimes: { counts: [count, 0, 0, 0], sumSeconds: count / 10_000 },
+    permitWaits: { counts: [0, 1, 0, 0], sumSeconds: 0.02 },
     lane: 'gmail',
     ageSeconds: 0.05,
   };
