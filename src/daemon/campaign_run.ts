@@ -164,6 +164,7 @@ export class CampaignRun {
     const { retry, inDoubt: action, relays } = this.#request;
     const { ledger, options, threads } = this.#engine;
     const { id, name: campaign } = this.#record;
+    if (!this.#engine.mayBeJournalled(id)) return;
     const noteDoubt: RecoveryRules['noteDoubt'] = (inDoubt, action) =>
       this.#engine.publish({ kind: 'doubtFound', campaign, inDoubt, action });
     const relay = relays.length === 1 ? (relays[0]?.name ?? '') : '';

@@ -1,6 +1,6 @@
 // The store of the daemon: campaigns as they were submitted, on disk, until they are done with.
 import { randomUUID } from 'node:crypto';
-import { existsSync, mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
 import { copyFile, mkdir, open, readdir } from 'node:fs/promises';
 import { basename, dirname, join, relative } from 'node:path';
 import { ExitCode, messageOf, PosthasteError, systemCodeOf } from '../base/error.ts';
@@ -56,12 +56,23 @@ export class CampaignStore {
   }
 
   begin(): string {
+    this.#dropForgotten();
     const id = randomUUID();
     guard(() => {
       mkdirSync(join(this.#incoming, id, 'plan'), { recursive: true, mode: 0o700 });
       mkdirSync(join(this.#incoming, id, 'lists'), { mode: 0o700 });
     });
     return id;
+  }
+
+  /** What nobody has committed within a day nobody will. */
+  #dropForgotten(): void {
+    for (const id of readdirSync(this.#incoming)) {
+      const folder = join(this.#incoming, id);
+      const stat = statSync(folder, { throwIfNoEntry: false });
+      if (stat !== undefined && Date.now() - stat.mtimeMs > forgottenMs)
+        rmSync(folder, { recursive: true, force: true });
+    }
   }
 
   /** The campaign file of a submission. Throws ERR_SUBMISSION_UNKNOWN (66). */
@@ -205,6 +216,8 @@ export class CampaignStore {
     rmSync(folder, { recursive: true });
   }
 }
+
+const forgottenMs = 86_400_000;
 
 /** Number, whether it may be cut off, the rows that it must have. */
 const listPattern = /^(\d{6})-([pw])(\d*)-list/;

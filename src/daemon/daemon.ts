@@ -170,7 +170,7 @@ export class Daemon {
     const kept = known ?? this.#keep(name, stored);
     if (replaces) kept.replaceFile(stored);
     this.publish({ kind: 'campaignAccepted', campaign: name });
-    void kept.noteList();
+    this.#noteList(kept);
     return kept;
   }
 
@@ -204,12 +204,19 @@ export class Daemon {
     return kept;
   }
 
+  /** What it asks the ledger may fail; then the engine ends, and begins with it again. */
+  #noteList(kept: KeptCampaign): void {
+    kept
+      .noteList()
+      .catch((error: unknown) => this.#log.warn({ err: error, campaign: kept.name }, 'it waits'));
+  }
+
   #wakeAll(): void {
     for (const kept of this.#campaigns.values()) kept.wake();
   }
 
   #wakeFailed(): void {
-    for (const kept of this.#campaigns.values()) if (kept.state.kind === 'failed') void kept.noteList();
+    for (const kept of this.#campaigns.values()) if (kept.state.kind === 'failed') this.#noteList(kept);
   }
 
   async #openEngine(): Promise<Engine> {

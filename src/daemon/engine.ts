@@ -7,7 +7,7 @@ import type { Ledger } from '../ledger/ledger.ts';
 import type { PosthasteEvent } from '../mail/event.ts';
 import type { Sample } from '../metrics/recorder.ts';
 import { compactDue } from './compact.ts';
-import { sweepJournals } from './journals.ts';
+import { readJournalledCampaigns, sweepJournals } from './journals.ts';
 import { logEvent, type Log } from './log.ts';
 import { LoopLag } from './loop_lag.ts';
 import { QuotaKeeper } from './quota_keeper.ts';
@@ -40,6 +40,7 @@ export class Engine {
   /** Relays that were taken out of the configuration. */
   readonly #gone = new Set<string>();
   #running: Promise<void> | undefined;
+  #journalled: Set<number> | undefined;
   #failure: { readonly error: unknown } | undefined;
   #poolClosed: Promise<void> | undefined;
   #drainTimer: NodeJS.Timeout | undefined;
@@ -132,6 +133,13 @@ export class Engine {
     this.#running = this.dispatcher.run().catch((error: unknown) => this.#fail(error));
   }
 
+  /** Whether earlier runs may have left something of a campaign. Their journals are read once, and not for each of a thousand. */
+  mayBeJournalled(campaignId: number): boolean {
+    if (!this.options.isPatient) return true;
+    this.#journalled ??= readJournalledCampaigns(this.options.stateDir, this.threads.journals.run);
+    return this.#journalled.has(campaignId);
+  }
+
   /** Resolves when nothing is sent any more: after `stop`, or on a failure, which it throws. */
   async over(): Promise<void> {
     await this.#running;
@@ -159,7 +167,8 @@ export class Engine {
 
   /** Removes the rows of campaigns that finished longer ago than `keepMs`, until stopped. */
   async compact(keepMs: number | undefined): Promise<void> {
-    const stopped = (): boolean => this.#stopped.signal.aborted && this.options.isPatient;
+    // The last thing of a `send`, whose engine has stopped by then.
+    const stopped = (): boolean => this.options.isPatient && this.#stopped.signal.aborted;
     try {
       const due = await compactDue(this.ledger, { keepMs, now: systemClock.now(), stopped });
       for (const { name, rows } of due)

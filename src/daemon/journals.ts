@@ -108,6 +108,14 @@ export async function recoverCampaign(
   return { outcomes, fates, inDoubt, problems };
 }
 
+/** The campaigns that earlier runs have journalled anything of. */
+export function readJournalledCampaigns(stateDir: string, ownRun: string): Set<number> {
+  const { batches } = explainFaults(() =>
+    readJournals(journalDirectory(stateDir), ({ run }) => run !== ownRun),
+  );
+  return new Set([...batches.values()].map(({ campaignId }) => campaignId));
+}
+
 /** The pending batches of a campaign that the journals name, with what they say of them. */
 export async function readCampaignJournal(
   stateDir: string,

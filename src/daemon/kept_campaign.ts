@@ -45,6 +45,7 @@ export class KeptCampaign {
   #steering: KeptSteering = {};
   #state: KeptState = { kind: 'queued' };
   #driving: Promise<void> | undefined;
+  #isRoused = false;
 
   constructor(name: string, file: CampaignFile, keeper: Keeper) {
     this.name = name;
@@ -75,8 +76,11 @@ export class KeptCampaign {
 
   /** Goes on, where there is something to be done and nobody has paused it. */
   wake(): void {
-    this.#driving ??= this.#drive().finally(() => {
+    this.#isRoused = true;
+    this.#driving ??= this.#driveWhileRoused().finally(() => {
       this.#driving = undefined;
+      // Somebody may have called in the last moment.
+      if (this.#isRoused) this.wake();
     });
   }
 
@@ -108,9 +112,8 @@ export class KeptCampaign {
     const { paused: _, ...steering } = this.#steering;
     await this.#steer(steering);
     this.#tell('resumed', '');
-    // A run that was told to stop has to end first.
-    await this.#driving;
-    this.#state = { kind: 'queued' };
+    // A run that was told to stop ends first, and what is said then counts.
+    if (this.#state.kind !== 'running') this.#state = { kind: 'queued' };
     this.wake();
   }
 
@@ -120,9 +123,8 @@ export class KeptCampaign {
     await this.#steer({ ...steering, cancelled: true });
     this.#tell('cancelled', '');
     if (this.#state.kind === 'running') return this.#state.run.cancel();
-    await this.#driving;
     this.#state = { kind: 'queued' };
-    this.wake();
+    return this.wake();
   }
 
   /** "100/s"; undefined for its own. */
@@ -152,6 +154,19 @@ export class KeptCampaign {
     this.#state = { kind: 'queued' };
     this.wake();
     return tally;
+  }
+
+  /** Never rejects: nobody waits for it but who stops it. */
+  async #driveWhileRoused(): Promise<void> {
+    while (this.#isRoused) {
+      this.#isRoused = false;
+      try {
+        await this.#drive();
+      } catch (error) {
+        this.#state = { kind: 'failed', reason: messageOf(error) };
+        this.#keeper.engine()?.log.error({ err: error, campaign: this.name }, 'a campaign was left');
+      }
+    }
   }
 
   async #drive(): Promise<void> {

@@ -49,8 +49,8 @@ export function createReloader(daemon: Daemon, log: Log, load: () => Config): Re
       return report;
     },
     reload: async () => {
-      const { config, ...report } = compare();
-      if (config !== undefined) take(daemon, log, config);
+      const { config, ...compared } = compare();
+      const report = config === undefined ? compared : tryTaking(daemon, log, config, compared);
       const { problems, applied } = report;
       daemon.publish({ kind: 'configReloaded', problems, applied });
       return report;
@@ -58,12 +58,19 @@ export function createReloader(daemon: Daemon, log: Log, load: () => Config): Re
   };
 }
 
+function tryTaking(daemon: Daemon, log: Log, config: Config, report: ConfigReport): ConfigReport {
+  try {
+    take(daemon, log, config);
+    return report;
+  } catch (error) {
+    return { ok: false, problems: [messageOf(error)], applied: [], needsRestart: [] };
+  }
+}
+
 function take(daemon: Daemon, log: Log, config: Config): void {
+  daemon.engineOrNone?.change(engineOptionsOf(config));
   log.level = config.logLevel;
   daemon.replaceConfig(config);
-  const engine = daemon.engineOrNone;
-  if (engine === undefined) return;
-  engine.change(engineOptionsOf(config));
 }
 
 function diff(now: Config, next: Config): Pick<ConfigReport, 'applied' | 'needsRestart'> {

@@ -29,6 +29,20 @@ test('paused, nothing goes within a second, over a restart, too; resumed, everyb
   assert.equal((await serving.stop()).code, 0);
 });
 
+test('paused and resumed at once, again and again, it goes on, and nobody gets it twice', async (context) => {
+  const serving = await openServing(context, 400, { relay: 'maxConnections: 5, rate: 300/s' });
+  await serving.start();
+  await serving.ok(['submit', 'campaign.yaml', 'list.csv']);
+  const path = '/v1/campaigns/spring';
+  for (let turn = 0; turn < 20; turn += 1) {
+    await serving.call({ method: 'PATCH', path, json: { paused: true } });
+    await serving.call({ method: 'PATCH', path, json: { paused: false } });
+  }
+  await serving.until(isFinished);
+  assertEachOnce(serving.taken(), 400);
+  assert.equal((await serving.stop()).code, 0);
+});
+
 test('cancelled, whoever waits is cancelled, the rows add up, and retry sends to them', async (context) => {
   const serving = await openServing(context, 600, { relay: 'maxConnections: 5, rate: 300/s' });
   await serving.start();
