@@ -13,6 +13,7 @@ import { engineOptionsOf } from './engine_options.ts';
 import { readHeldRelays, writeHeldRelays } from './held_relays.ts';
 import { KeptCampaign, type Keeper, type KeptState } from './kept_campaign.ts';
 import type { Log } from './log.ts';
+import { probeDisk } from './probe_disk.ts';
 import { RateMeter } from './rate_meter.ts';
 import { changedCampaign } from './retry.ts';
 import { startThreads } from './threads.ts';
@@ -258,6 +259,8 @@ export class Daemon {
       await sleep(delayMs, undefined, { signal: this.#stopped.signal }).catch(() => {});
       if (this.isStopping) break;
       try {
+        // A ledger can be opened on a full disk; what it takes next may be too much.
+        probeDisk(this.#config.stateDir);
         const engine = await this.#openEngine();
         this.#trouble = undefined;
         this.#log.info('the state directory can be written again; sending goes on');
