@@ -266,7 +266,7 @@ export class Daemon {
         this.#log.info('the state directory can be written again; sending goes on');
         return engine;
       } catch (error) {
-        if (!isDiskTrouble(error)) throw error;
+        if (!isDiskTrouble(error) && !isTakenForNow(error)) throw error;
         this.#note(error);
       }
     }
@@ -306,6 +306,11 @@ async function whyItEnded(engine: Engine): Promise<unknown> {
 
 function isDiskTrouble(error: unknown): boolean {
   return error instanceof PosthasteError && error.exitCode === ExitCode.ioError;
+}
+
+/** While there is no engine, another command may have the state directory for a moment. */
+function isTakenForNow(error: unknown): boolean {
+  return error instanceof PosthasteError && error.code === 'ERR_STATE_IN_USE';
 }
 
 function missingList(name: string): PosthasteError {
