@@ -44,10 +44,10 @@ function sampleRelays({ options, threads, dispatcher }: Engine): Sample['relays'
   return options.relays.flatMap(({ name }, number) => {
     const desk = dispatcher.relays.find(name);
     if (desk === undefined) return [];
-    const { sessionsOpen, sessionsBusy, permitWaitMs } = threads.pool.gauges(number);
+    const { sessionsOpen, sessionsBusy, inFlight, window, permitWaitMs } = threads.pool.gauges(number);
     const { rateFactor, sessionsAllowed } = desk;
-    const state = relayState(desk, now);
-    return [{ relay: name, state, rateFactor, sessionsAllowed, sessionsOpen, sessionsBusy, permitWaitMs }];
+    const governed = { state: relayState(desk, now), rateFactor, sessionsAllowed };
+    return [{ relay: name, ...governed, sessionsOpen, sessionsBusy, inFlight, window, permitWaitMs }];
   });
 }
 

@@ -29,6 +29,9 @@ const mostBatchesPerThread = 128;
 export interface RelayGauges {
   readonly sessionsOpen: number;
   readonly sessionsBusy: number;
+  /** Transactions under way, and how many the sessions might have. */
+  readonly inFlight: number;
+  readonly window: number;
   readonly permitWaitMs: number;
   readonly activeMs: number;
   /** The shortest of any thread; 0 before there was one. */
@@ -185,6 +188,8 @@ function sumGauges(gauges: Float64Array, threads: number, relays: number, relay:
   return {
     sessionsOpen: sum(gaugeSlot.sessionsOpen),
     sessionsBusy: sum(gaugeSlot.sessionsBusy),
+    inFlight: sum(gaugeSlot.inFlight),
+    window: sum(gaugeSlot.window),
     permitWaitMs: sum(gaugeSlot.permitWaitMs),
     activeMs: sum(gaugeSlot.activeMs),
     roundTripMs: roundTrips.length === 0 ? 0 : Math.min(...roundTrips),

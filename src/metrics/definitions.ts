@@ -96,6 +96,18 @@ export const definitions = {
     help: 'SMTP sessions that are open, and those of them that are busy with a transaction.',
     alertOn: '',
   },
+  posthaste_transactions_in_flight: {
+    type: 'gauge',
+    labels: ['relay'],
+    help: 'Transactions whose last reply is not here yet.',
+    alertOn: '',
+  },
+  posthaste_transaction_window: {
+    type: 'gauge',
+    labels: ['relay'],
+    help: 'Transactions that the open sessions might have under way at once; with `pipelining: deep` it grows and shrinks.',
+    alertOn: '',
+  },
   posthaste_permit_wait_seconds_total: {
     type: 'counter',
     labels: ['relay'],

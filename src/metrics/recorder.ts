@@ -45,6 +45,9 @@ interface RelaySample {
   readonly sessionsAllowed: number;
   readonly sessionsOpen: number;
   readonly sessionsBusy: number;
+  /** Transactions under way, and how many the sessions might have. */
+  readonly inFlight: number;
+  readonly window: number;
   /** Summed over the sessions. */
   readonly permitWaitMs: number;
 }
@@ -154,6 +157,8 @@ function createMetrics(registry: Registry, options: RecorderOptions) {
     pendingBatches: gauge('posthaste_pending_batches'),
     oldestDue: gauge('posthaste_oldest_due_timestamp_seconds'),
     sessions: gauge('posthaste_sessions'),
+    inFlight: gauge('posthaste_transactions_in_flight'),
+    window: gauge('posthaste_transaction_window'),
     permitWait: counter('posthaste_permit_wait_seconds_total'),
     workerThreads: gauge('posthaste_worker_threads'),
     workerActive: counter('posthaste_worker_active_seconds_total'),
@@ -330,9 +335,11 @@ function recordSample(metrics: Metrics, sample: Sample & Partial<ServiceSample>)
 
 function recordRelay(
   metrics: Metrics,
-  { relay, state, rateFactor, sessionsAllowed }: Sample['relays'][number],
+  { relay, state, rateFactor, sessionsAllowed, inFlight, window }: Sample['relays'][number],
 ): void {
   for (const one of relayStates) metrics.relayState.set({ relay, state: one }, one === state ? 1 : 0);
+  metrics.inFlight.set({ relay }, inFlight);
+  metrics.window.set({ relay }, window);
   metrics.rateFactor.set({ relay }, rateFactor);
   metrics.sessionsAllowed.set({ relay }, sessionsAllowed);
 }
@@ -343,6 +350,8 @@ function forgetSample(metrics: Metrics): void {
   metrics.permitWait.reset();
   for (const one of [
     metrics.relayState,
+    metrics.inFlight,
+    metrics.window,
     metrics.rateFactor,
     metrics.sessionsAllowed,
     metrics.loopLag,

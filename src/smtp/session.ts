@@ -118,6 +118,15 @@ export class Session<T extends Transaction> {
     return !this.#dialogue.idle;
   }
 
+  /** Transactions whose last reply is not here yet, and how many there may be. */
+  get inFlight(): number {
+    return this.#dialogue.inFlight;
+  }
+
+  get window(): number {
+    return this.mode === 'deep' ? this.#window.size : 1;
+  }
+
   /** The shortest time from a command on an idle session to its reply; Infinity before there was one. */
   get roundTripMs(): number {
     return this.#roundTripMs;

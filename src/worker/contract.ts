@@ -81,8 +81,11 @@ export const gaugeSlot = {
   couldGoDeep: 5,
   /** How late the thread's event loop was at worst in the last ten seconds, in ms, the same for all relays. */
   loopLagMs: 6,
+  /** Transactions under way, and how many the sessions might have. */
+  inFlight: 7,
+  window: 8,
 } as const;
-export const gaugeCount = 7;
+export const gaugeCount = 9;
 
 /** One batch for one relay. */
 export interface BatchTask extends JournalBatch {

@@ -259,10 +259,12 @@ function stopVerdict(): Verdict {
 function writeGauges(): void {
   const activeMs = performance.eventLoopUtilization().active;
   for (const [index, { pool }] of relays.entries()) {
-    const { open, busy, permitWaitMs, roundTripMs, couldGoDeep } = pool.counts;
+    const { open, busy, inFlight, window, permitWaitMs, roundTripMs, couldGoDeep } = pool.counts;
     const base = (threadIndex * setup.relayCapacity + index) * gaugeCount;
     gauges[base + gaugeSlot.sessionsOpen] = open;
     gauges[base + gaugeSlot.sessionsBusy] = busy;
+    gauges[base + gaugeSlot.inFlight] = inFlight;
+    gauges[base + gaugeSlot.window] = window;
     gauges[base + gaugeSlot.permitWaitMs] = permitWaitMs;
     gauges[base + gaugeSlot.activeMs] = activeMs;
     gauges[base + gaugeSlot.roundTripMs] = roundTripMs;

@@ -65,6 +65,8 @@ export const sample: Sample = {
       sessionsAllowed: 5,
       sessionsOpen: 5,
       sessionsBusy: 3,
+      inFlight: 3,
+      window: 5,
       permitWaitMs: 250,
     },
   ],
