@@ -5,6 +5,7 @@ import { copyFile, mkdir, open, readdir } from 'node:fs/promises';
 import { basename, dirname, join, relative } from 'node:path';
 import { ExitCode, messageOf, PosthasteError, systemCodeOf } from '../base/error.ts';
 import { syncFolder } from './sync_folder.ts';
+import { Uploads } from './uploads.ts';
 
 /*
  *   STATE/incoming/ID/            a submission under construction; gone at the next start
@@ -30,6 +31,7 @@ type ListTerms = Pick<WaitingList, 'partial' | 'expectedRows'>;
 export class CampaignStore {
   readonly #incoming: string;
   readonly #campaigns: string;
+  readonly #uploads = new Uploads();
 
   /** Makes its folders, and throws away what was not accepted. */
   constructor(stateDir: string) {
@@ -70,29 +72,36 @@ export class CampaignStore {
     for (const id of readdirSync(this.#incoming)) {
       const folder = join(this.#incoming, id);
       const stat = statSync(folder, { throwIfNoEntry: false });
-      if (stat !== undefined && Date.now() - stat.mtimeMs > forgottenMs)
-        rmSync(folder, { recursive: true, force: true });
+      if (stat === undefined || Date.now() - stat.mtimeMs <= forgottenMs) continue;
+      rmSync(folder, { recursive: true, force: true });
+      this.#uploads.forget(id);
     }
   }
 
-  /** The campaign file of a submission. Throws ERR_SUBMISSION_UNKNOWN (66). */
+  /** The campaign file of a submission that is whole. Throws ERR_SUBMISSION_UNKNOWN (66), ERR_SUBMISSION_INCOMPLETE (75). */
   planOfSubmission(id: string): string {
-    return join(this.#folderOf(id), 'plan', 'campaign.yaml');
+    const folder = this.#folderOf(id);
+    this.#uploads.check(id);
+    return join(folder, 'plan', 'campaign.yaml');
   }
 
   /** Puts a file, synced; one that is there is replaced. Throws ERR_FILE_NAME (65). */
   async putFile(id: string, path: string, body: AsyncIterable<Uint8Array>): Promise<void> {
     const target = join(this.#folderOf(id), 'plan', checkPath(path));
-    await guardAsync(() => mkdir(dirname(target), { recursive: true, mode: 0o700 }));
-    await writeSynced(target, body);
+    await this.#uploads.during(id, path, async () => {
+      await guardAsync(() => mkdir(dirname(target), { recursive: true, mode: 0o700 }));
+      await writeSynced(target, body);
+    });
   }
 
   /** Puts the list, synced; there is one. */
   async putList(id: string, fileName: string, body: AsyncIterable<Uint8Array>): Promise<void> {
     const folder = join(this.#folderOf(id), 'lists');
     const name = `list-${checkPath(fileName).replaceAll('/', '_').slice(-100)}`;
-    for (const old of readdirSync(folder)) rmSync(join(folder, old));
-    await writeSynced(join(folder, name), body);
+    await this.#uploads.during(id, 'the list', async () => {
+      for (const old of readdirSync(folder)) rmSync(join(folder, old));
+      await writeSynced(join(folder, name), body);
+    });
   }
 
   /** Copies a campaign's folder into a submission: regular files alone, no links, and not `except`. */
@@ -133,6 +142,8 @@ export class CampaignStore {
    */
   accept(id: string, name: string, terms: ListTerms, replaces = false): void {
     const folder = this.#folderOf(id);
+    // Another upload may have begun since its files were read.
+    this.#uploads.check(id);
     guard(() => {
       this.#numberList(folder, name, terms);
       for (const inner of readdirSync(folder, { recursive: true, withFileTypes: true }))
@@ -147,6 +158,7 @@ export class CampaignStore {
 
   abandon(id: string): void {
     guard(() => rmSync(this.#folderOf(id), { recursive: true, force: true }));
+    this.#uploads.forget(id);
   }
 
   /** The list that comes next. */
@@ -235,11 +247,15 @@ function checkPath(path: string): string {
 }
 
 async function writeSynced(path: string, body: AsyncIterable<Uint8Array>): Promise<void> {
-  const partial = `${path}.part`;
+  // Two uploads of one file have each their own, and the later end wins whole.
+  const partial = `${path}.${randomUUID()}.part`;
   const file = await guardAsync(() => open(partial, 'w', 0o600));
   try {
     for await (const chunk of body) await guardAsync(() => file.writeFile(chunk));
     await guardAsync(() => file.sync());
+  } catch (error) {
+    rmSync(partial, { force: true });
+    throw error;
   } finally {
     await file.close();
   }

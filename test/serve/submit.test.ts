@@ -3,7 +3,10 @@ import assert from 'node:assert/strict';
 import { readdirSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
+import { Readable } from 'node:stream';
 import { test } from 'node:test';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import * as answers from '../../src/control/answers.ts';
 import { campaignYaml, makeList } from '../cli/posthaste.ts';
 import { assertEachOnce, isFinished, openServing } from './serving.ts';
 
@@ -79,30 +82,39 @@ test('files that a campaign names go with it; one without a list and one that is
   assert.equal((await serving.stop()).code, 0);
 });
 
-test('an upload that breaks off is never taken for whole, and leaves nothing', async (context) => {
+test('an upload that breaks off is never taken for whole, until it comes whole, and leaves nothing', async (context) => {
   const serving = await openServing(context, 10);
   await serving.start();
-  const begun = await serving.call({ method: 'POST', path: '/v1/submissions' });
-  const submission = Object.values(begun ?? {}).join('');
-  const path = join(serving.folder.path, 'state');
-  for (const head of ['content-length: 1000', 'transfer-encoding: chunked']) {
-    const socket = connect(join(path, 'control.sock'));
-    socket.write(
-      `PUT /v1/submissions/${submission}/list/l.csv HTTP/1.1\r\nhost: x\r\n${head}\r\n\r\n5\r\nemail`,
-    );
-    await new Promise((resolve) => setTimeout(resolve, 50));
+  const { submission } = answers.begun.parse(await serving.call({ method: 'POST', path: '/v1/submissions' }));
+  const at = `/v1/submissions/${submission}`;
+  const put = (path: string, text: string): Promise<unknown> =>
+    serving.call({ method: 'PUT', path: `${at}/${path}`, body: Readable.from([Buffer.from(text)]) });
+  const commit = (): Promise<unknown> => serving.call({ method: 'POST', path: `${at}/commit`, json: {} });
+  await put('files/campaign.yaml', campaignYaml);
+  const state = join(serving.folder.path, 'state');
+  const lists = join(state, 'incoming', submission, 'lists');
+  const half = makeList(10).slice(0, 100);
+  for (const [head, part] of [
+    ['content-length: 1000', half],
+    ['transfer-encoding: chunked', `${half.length.toString(16)}\r\n${half}\r\n`],
+  ]) {
+    const socket = connect(join(state, 'control.sock'));
+    socket.write(`PUT ${at}/list/l.csv HTTP/1.1\r\nhost: x\r\n${head}\r\n\r\n${part}`);
+    while (readdirSync(lists).length === 0) await nextTurn();
+    await assert.rejects(commit(), { code: 'ERR_SUBMISSION_INCOMPLETE' }, 'it is on its way');
     socket.destroy();
+    while (readdirSync(lists).length > 0) await nextTurn();
+    await assert.rejects(commit(), { code: 'ERR_SUBMISSION_INCOMPLETE', exitCode: 75 }, 'it was cut off');
   }
-  while (readdirSync(join(path, 'incoming', submission, 'lists')).some((name) => !name.endsWith('.part')))
-    assert.fail('half a list was taken for a list');
-  const commit = await serving
-    .call({ method: 'POST', path: `/v1/submissions/${submission}/commit`, json: {} })
-    .catch((error: unknown) => error);
-  assert.ok(commit instanceof Error);
+  assert.deepEqual(readdirSync(join(state, 'campaigns')), []);
+  await put('list/l.csv', makeList(10));
+  await commit();
+  await serving.until(isFinished);
+  assertEachOnce(serving.taken(), 10);
+  await serving.call({ method: 'POST', path: '/v1/submissions' });
   assert.equal((await serving.stop()).code, 0);
-  assert.deepEqual(readdirSync(join(path, 'campaigns')), []);
   await serving.start();
-  assert.deepEqual(readdirSync(join(path, 'incoming')), [], 'what was not committed ends with the daemon');
+  assert.deepEqual(readdirSync(join(state, 'incoming')), [], 'what was not committed ends with the daemon');
   assert.equal((await serving.stop()).code, 0);
 });
 
