@@ -1,19 +1,16 @@
 // posthaste audit: the proof that every row of a campaign has one fate, or waits for it in one place.
-import { existsSync } from 'node:fs';
 import type { Command } from 'commander';
 import { ExitCode } from '../base/error.ts';
 import { formatDay } from '../base/instant.ts';
-import { loadConfig } from '../config/load_config.ts';
 import { auditCampaign, type AuditReport } from '../daemon/audit.ts';
 import * as answers from '../control/answers.ts';
 import type { ControlClient } from '../control/client.ts';
 import { emptyTally, fates } from '../mail/outcome.ts';
-import { addDaemonOptions, type DaemonOptions } from './daemon_client.ts';
+import { addDaemonOptions, placesOf, type DaemonOptions } from './daemon_client.ts';
 import { readOrAsk } from './held_state.ts';
 import { findCampaign } from './named_campaign.ts';
 import type { SetExitCode } from './command_line.ts';
 import { count } from './print.ts';
-import { configPlaces } from './send.ts';
 
 export function addAudit(program: Command, setExitCode: SetExitCode): void {
   const command = program
@@ -28,11 +25,10 @@ export function addAudit(program: Command, setExitCode: SetExitCode): void {
 }
 
 async function audit(campaign: string, options: DaemonOptions): Promise<ExitCode> {
-  const { config: configPath = configPlaces.find(existsSync), state } = options;
   const { name } = findCampaign(campaign);
   const report = await readOrAsk(
     options,
-    () => auditCampaign(loadConfig(configPath, process.env, { state }).stateDir, name),
+    () => auditCampaign(placesOf(options).stateDir, name),
     (client) => askDaemon(client, name),
   );
   process.stdout.write(

@@ -2,7 +2,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import type { Command } from 'commander';
 import { ExitCode, messageOf, PosthasteError } from '../base/error.ts';
-import { loadConfig } from '../config/load_config.ts';
+import { findPlaces, type Places } from '../config/places.ts';
 import { ControlClient } from '../control/client.ts';
 import { configPlaces } from './send.ts';
 
@@ -30,11 +30,16 @@ export function addDaemonOptions(command: Command): Command {
 }
 
 /** Throws ERR_TOKEN_MISSING (64) and what a bad configuration throws. */
-export function openClient({ config, state, socket, url, tokenFile }: DaemonOptions): ControlClient {
+export function openClient(options: DaemonOptions): ControlClient {
+  const { socket, url, tokenFile } = options;
   if (url !== undefined) return new ControlClient({ kind: 'url', url, token: readToken(tokenFile) });
   if (socket !== undefined) return new ControlClient({ kind: 'socket', path: socket });
-  const { control } = loadConfig(config ?? configPlaces.find(existsSync), process.env, { state });
-  return new ControlClient({ kind: 'socket', path: control.socketPath });
+  return new ControlClient({ kind: 'socket', path: placesOf(options).socketPath });
+}
+
+/** Where the state and the daemon are, by the options or the configuration. */
+export function placesOf({ config, state }: DaemonOptions): Places {
+  return findPlaces(config ?? configPlaces.find(existsSync), process.env, { state });
 }
 
 function readToken(path: string | undefined): string {

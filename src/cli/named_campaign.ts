@@ -8,10 +8,13 @@ export interface NamedCampaign {
   readonly file: CampaignFile | undefined;
 }
 
-/** Takes what is a file for one, and all else for a name. A file's campaign may have been sent under another name. */
+/**
+ * Takes what is a file for one, and all else for a name. A file's campaign may have been sent under another name. Its secrets are
+ * not read: who only names a campaign has no need of them.
+ */
 export function findCampaign(named: string, as?: string): NamedCampaign {
   if (!isFile(named)) return { name: named, file: undefined };
-  const file = loadCampaign(named, process.env, as);
+  const file = loadCampaign(named, 'elsewhere', as);
   return { name: file.campaign.name, file };
 }
 

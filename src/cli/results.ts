@@ -1,20 +1,17 @@
 // posthaste results: the list given back with the fate of each row, or of some, at any time.
-import { existsSync } from 'node:fs';
 import { InvalidArgumentError, type Command } from 'commander';
 import { ExitCode } from '../base/error.ts';
-import { loadConfig } from '../config/load_config.ts';
 import { openResults } from '../daemon/results.ts';
 import { resultStates, type ResultState } from '../daemon/results_text.ts';
 import { domainOf } from '../mail/address.ts';
 import { nameVariants } from '../mail/variant.ts';
 import { parseCampaignName } from './campaign_name.ts';
 import type { ControlClient } from '../control/client.ts';
-import { addDaemonOptions, type DaemonOptions } from './daemon_client.ts';
+import { addDaemonOptions, placesOf, type DaemonOptions } from './daemon_client.ts';
 import { readOrAsk } from './held_state.ts';
 import { findCampaign, type NamedCampaign } from './named_campaign.ts';
 import type { SetExitCode } from './command_line.ts';
 import { formatOf, writePieces, writeResults } from './results_file.ts';
-import { configPlaces } from './send.ts';
 
 interface ResultsOptions extends DaemonOptions {
   readonly as?: string;
@@ -53,9 +50,8 @@ async function results(named: string, options: ResultsOptions): Promise<ExitCode
 }
 
 async function readLedger({ name, file }: NamedCampaign, options: ResultsOptions): Promise<void> {
-  const { config = configPlaces.find(existsSync), state, output, only } = options;
-  const { stateDir } = loadConfig(config, process.env, { state });
-  const { columns, pages, close } = await openResults(stateDir, name);
+  const { output, only } = options;
+  const { columns, pages, close } = await openResults(placesOf(options).stateDir, name);
   try {
     // What follows from the campaign's From and variants only its file knows; nothing is made up for it.
     const known =

@@ -4,17 +4,15 @@ import type { Command } from 'commander';
 import { ExitCode } from '../base/error.ts';
 import { formatDay, formatInstant } from '../base/instant.ts';
 import { unreachable } from '../base/invariant.ts';
-import { loadConfig } from '../config/load_config.ts';
 import * as answers from '../control/answers.ts';
 import type { ControlClient } from '../control/client.ts';
 import { readStatus, type CampaignStatus } from '../daemon/status.ts';
 import { fates } from '../mail/outcome.ts';
-import { addDaemonOptions, type DaemonOptions } from './daemon_client.ts';
+import { addDaemonOptions, placesOf, type DaemonOptions } from './daemon_client.ts';
 import { readOrAsk } from './held_state.ts';
 import { findCampaign } from './named_campaign.ts';
 import type { SetExitCode } from './command_line.ts';
 import { count } from './print.ts';
-import { configPlaces } from './send.ts';
 import { formatTable } from './table.ts';
 
 export function addStatus(program: Command, setExitCode: SetExitCode): void {
@@ -47,10 +45,9 @@ async function status(campaign: string | undefined, options: DaemonOptions): Pro
 }
 
 async function readLedger(name: string | undefined, options: DaemonOptions): Promise<Shown> {
-  const { config = configPlaces.find(existsSync), state } = options;
-  const { stateDir } = loadConfig(config, process.env, { state });
-  // Looking must not make a state directory where there is none.
-  const nothing = name === undefined && !existsSync(stateDir);
+  const { stateDir, socketPath } = placesOf(options);
+  // Looking must not make a state directory where there is none; a daemon's may be hidden from us.
+  const nothing = name === undefined && !existsSync(stateDir) && !existsSync(socketPath);
   const campaigns = nothing ? [] : await readStatus(stateDir, name, Date.now());
   const text = campaigns.length === 0 ? `no campaign in ${stateDir} yet\n` : tableOf(campaigns);
   return { json: jsonOf(campaigns), text };

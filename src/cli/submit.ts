@@ -40,7 +40,8 @@ export function addSubmit(program: Command, setExitCode: SetExitCode): void {
 }
 
 async function submit(path: string, listPath: string | undefined, options: SubmitOptions): Promise<ExitCode> {
-  const file = loadCampaign(path, process.env, options.as);
+  // What is wrong is told here, with places in the user's own files; the secrets are the daemon's.
+  const file = loadCampaign(path, 'elsewhere', options.as);
   if ((file.campaign.rowAttachments ?? []).length > 0) throw hasRowFiles(path);
   const client = openClient(options);
   const { submission } = answers.begun.parse(await client.call({ method: 'POST', path: '/v1/submissions' }));

@@ -70,13 +70,14 @@ export interface CampaignFile {
 }
 
 /**
- * Loads a campaign; `name` takes the place of its own, and must be one that `campaignName` takes. Throws ERR_CAMPAIGN_READ (exit code 66) where there is no such file, else
+ * Loads a campaign; `name` takes the place of its own, and must be one that `campaignName` takes. Where its secrets are `elsewhere`, with the
+ * process that is to send it, they are not read, and its digest is not that one's. Throws ERR_CAMPAIGN_READ (exit code 66) where there is no such file, else
  * ERR_CAMPAIGN_INVALID with every problem, one a line: exit code 65, or 66 where all that is wrong is that
  * files it names do not exist.
  */
 export function loadCampaign(
   path: string,
-  env: NodeJS.ProcessEnv = process.env,
+  env: NodeJS.ProcessEnv | 'elsewhere' = process.env,
   name?: string,
 ): CampaignFile {
   const problems: Problem[] = [];

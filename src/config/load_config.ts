@@ -8,6 +8,7 @@ import { listenOn, type Endpoint } from './endpoint.ts';
 import { readControl, type ControlConfig } from './read_control.ts';
 import { readDkim, warnAboutKey, type DkimConfig } from './dkim.ts';
 import { parsePart, parseRest } from './issues.ts';
+import { stateDirectory } from './places.ts';
 import { failureOf, formatPath, type Failure, type Origin, type Problem } from './problem.ts';
 import { completeLanes, type LanesConfig } from './read_lanes.ts';
 import { completeRelay, warnAbout, type RelayConfig } from './relay.ts';
@@ -191,22 +192,6 @@ function parseListen(typed: string, problems: Problem[]): Endpoint | undefined {
     nameOf: () => 'the address for metrics',
   };
   return parsePart({ schema: listenOn(), origin, path: [] }, typed, problems);
-}
-
-/**
- * What the command line names is relative to the working directory, what the file names to the file; else it is where systemd has
- * made a directory for it.
- */
-function stateDirectory(
-  typed: string | undefined,
-  written: string | undefined,
-  directory: string,
-  env: NodeJS.ProcessEnv,
-): string {
-  if (typed !== undefined) return resolve(typed);
-  if (written !== undefined) return resolve(directory, written);
-  const [own = ''] = (env['STATE_DIRECTORY'] ?? '').split(':');
-  return resolve(own === '' ? '.posthaste' : own);
 }
 
 /** In the directory that systemd has made for it, else in the state directory. */

@@ -1,10 +1,11 @@
 // The control API's configuration: where it listens, and what those who come by TCP must show.
 import { readFileSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { resolve } from 'node:path';
 import type * as z from 'zod';
 import type { controlSchema } from './control_schema.ts';
 import type { Endpoint } from './endpoint.ts';
 import { isLoopback } from './loopback.ts';
+import { usualSocket } from './places.ts';
 import type { Origin, Problem } from './problem.ts';
 import { readSecret, readSecretText, type Surroundings } from './secret.ts';
 import { whyUnreadable } from './text_file.ts';
@@ -35,8 +36,7 @@ const leastTokenChars = 16;
 /** Pushes every problem. */
 export function readControl(written: z.output<typeof controlSchema>, around: Around): ControlConfig {
   const { directory, env, stateDir } = around;
-  const [runtime = ''] = (env['RUNTIME_DIRECTORY'] ?? '').split(':');
-  const usual = join(runtime === '' ? stateDir : runtime, 'control.sock');
+  const usual = usualSocket(env, stateDir);
   return {
     socketPath: written.socket === undefined ? usual : resolve(directory, written.socket),
     socketMode: Number.parseInt(written.mode, 8),

@@ -9,8 +9,8 @@ export interface Reading {
   readonly file: YamlFile;
   readonly written: WrittenCampaign;
   readonly problems: Problem[];
-  /** Where `{ env: NAME }` of a secret is looked up. */
-  readonly env: NodeJS.ProcessEnv;
+  /** Where `{ env: NAME }` of a secret is looked up; elsewhere: the secrets are another process's to read. */
+  readonly env: NodeJS.ProcessEnv | 'elsewhere';
   /** Every file that was read, as the campaign names it: relative to its folder. */
   readonly files: Set<string>;
 }

@@ -255,3 +255,30 @@ test('a second daemon is refused, a dead one’s socket is taken over, and where
   await serving.start();
   assert.equal((await serving.stop()).code, 0);
 });
+
+test('who asks the daemon needs neither its secrets nor a good configuration', async (context) => {
+  const serving = await openServing(context, 20, { config: 'control: { socket: run/c.sock }\n' });
+  const { folder } = serving;
+  folder.write('run/empty', '');
+  folder.write('credentials/api-token', token);
+  const config = folder.read('posthaste.yaml');
+  folder.write(
+    'posthaste.yaml',
+    config.replace('{ socket:', '{ listen: 0, token: { credential: api-token }, socket:'),
+  );
+  folder.write('campaign.yaml', `${folder.read('campaign.yaml')}verp: { secret: { env: VERP_SECRET } }\n`);
+  await serving.start({
+    env: { CREDENTIALS_DIRECTORY: join(folder.path, 'credentials'), VERP_SECRET: token },
+  });
+  await serving.ok(['submit', 'campaign.yaml', 'list.csv']);
+  folder.write('posthaste.yaml', folder.read('posthaste.yaml').replace('relays:', 'relay:'));
+  await serving.ok(['status', 'campaign.yaml']);
+  await serving.ok(['results', 'spring']);
+  await serving.ok(['relays']);
+  const audit = await serving.run(['audit', 'campaign.yaml']);
+  assert.ok(audit.code === 0 || audit.code === 75, audit.stderr);
+  const reload = await serving.run(['reload']);
+  assert.equal(reload.code, 78);
+  assert.match(reload.stderr, /unknown key "relay"; did you mean "relays"/);
+  assert.equal((await serving.stop()).code, 0);
+});
