@@ -3,6 +3,7 @@ import type { IncomingMessage } from 'node:http';
 import * as z from 'zod';
 import { HttpRefusal } from './answer.ts';
 import type { Route, RouteInput } from './routes.ts';
+import type { WaitForClient } from './turns.ts';
 
 /** Of JSON; files and lists are streams. */
 const mostJsonBytes = 1_048_576;
@@ -12,11 +13,12 @@ export async function readRequest(
   request: IncomingMessage,
   route: Route,
   search: URLSearchParams,
+  wait: WaitForClient,
 ): Promise<Omit<RouteInput, 'params' | 'signal'>> {
   const query = check(route.query ?? z.strictObject({}), queryOf(search), 'query');
   const lastEventId = singleOf(request.headers['last-event-id']);
-  const body = await readBody(request, route.body);
-  return { query, body, stream: readStream(request), lastEventId };
+  const body = await readBody(request, route.body, wait);
+  return { query, body, stream: readStream(request, wait), lastEventId };
 }
 
 function queryOf(search: URLSearchParams): Record<string, string> {
@@ -28,9 +30,13 @@ function queryOf(search: URLSearchParams): Record<string, string> {
   return query;
 }
 
-async function readBody(request: IncomingMessage, schema: Route['body']): Promise<unknown> {
+async function readBody(
+  request: IncomingMessage,
+  schema: Route['body'],
+  wait: WaitForClient,
+): Promise<unknown> {
   if (schema === 'stream') return undefined;
-  const text = await readText(request);
+  const text = await readText(request, wait);
   if (schema === undefined) {
     if (text !== '') throw badRequest('body', 'none was expected');
     return undefined;
@@ -46,10 +52,10 @@ async function readBody(request: IncomingMessage, schema: Route['body']): Promis
   return check(schema, text === '' ? {} : parseJson(text), 'body');
 }
 
-async function readText(request: IncomingMessage): Promise<string> {
+async function readText(request: IncomingMessage, wait: WaitForClient): Promise<string> {
   const chunks: Buffer[] = [];
   let bytes = 0;
-  for await (const chunk of readStream(request)) {
+  for await (const chunk of readStream(request, wait)) {
     bytes += chunk.length;
     if (bytes > mostJsonBytes) {
       throw new HttpRefusal(413, {
@@ -64,11 +70,22 @@ async function readText(request: IncomingMessage): Promise<string> {
 }
 
 /** The bytes of a body that is there to its end. A client that dies in the middle makes this throw, for Node tells it from an end. */
-async function* readStream(request: IncomingMessage): AsyncGenerator<Uint8Array, void, undefined> {
+async function* readStream(
+  request: IncomingMessage,
+  wait: WaitForClient,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  // Whoever stops half-way still wants to answer.
+  const chunks: AsyncIterator<unknown> = request.iterator({ destroyOnReturn: false });
   try {
-    for await (const chunk of request) if (chunk instanceof Uint8Array) yield chunk;
+    for (;;) {
+      const next = await wait(chunks.next());
+      if (next.done === true) break;
+      if (next.value instanceof Uint8Array) yield next.value;
+    }
   } catch {
     throw cutOff();
+  } finally {
+    await chunks.return?.();
   }
   if (!request.complete) throw cutOff();
 }

@@ -1,7 +1,7 @@
 // The routes of the control API: one row each, from which the router and the OpenAPI document are made.
 import * as z from 'zod';
 import { fates, retriableFates } from '../mail/outcome.ts';
-import type { Answer } from './answer.ts';
+import { HttpRefusal, type Answer } from './answer.ts';
 import type { Operations } from './operations.ts';
 import { auditView, campaignView, configReport, eventRecord, recipientView, relayView } from './views.ts';
 
@@ -186,7 +186,7 @@ export const routes: readonly Route[] = [
     answer: { status: 200, schema: eventRecord, stream: 'text/event-stream' },
     run: async (operations, { query, signal, lastEventId }) => {
       const { since, campaign, follow } = eventsQuery.parse(query);
-      const last = lastEventId === undefined ? since : z.coerce.number().int().min(0).parse(lastEventId);
+      const last = lastEventId === undefined ? since : parseId(lastEventId);
       const events = operations.followEvents({ since: last, campaign, follow, signal });
       return { kind: 'stream', contentType: 'text/event-stream', body: formatEvents(events) };
     },
@@ -265,6 +265,15 @@ export const routes: readonly Route[] = [
     },
   },
 ];
+
+function parseId(lastEventId: string): number {
+  if (/^\d{1,15}$/.test(lastEventId)) return Number(lastEventId);
+  throw new HttpRefusal(400, {
+    code: 'ERR_REQUEST_INVALID',
+    message: 'Last-Event-ID is not the id of an event',
+    hint: 'send the id that came last, or none',
+  });
+}
 
 function nameIn(params: Readonly<Record<string, string>>): string {
   return params['name'] ?? '';

@@ -3,13 +3,14 @@ import { once } from 'node:events';
 import { chmodSync, lstatSync, unlinkSync } from 'node:fs';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
-import { connect, type AddressInfo } from 'node:net';
+import { connect, type AddressInfo, type Socket } from 'node:net';
 import { ExitCode, messageOf, PosthasteError, systemCodeOf } from '../base/error.ts';
-import { refusalOf, type Answer } from './answer.ts';
+import { HttpRefusal, refusalOf, type Answer } from './answer.ts';
 import { checkCaller, type TcpRules } from './guard.ts';
 import { describeApi } from './openapi.ts';
 import type { Operations } from './operations.ts';
 import { readRequest } from './request.ts';
+import { Turns, type WaitForClient } from './turns.ts';
 import { findRoute } from './router.ts';
 
 export interface ControlOptions {
@@ -21,6 +22,16 @@ export interface ControlOptions {
   readonly operations: Operations;
   /** Hears what failed while a request was answered, where it is our fault. */
   readonly onError: (thrown: unknown) => void;
+  readonly limits?: Partial<ControlLimits> | undefined;
+}
+
+export interface ControlLimits {
+  /** How long a body, or a client that reads, may pause. Our own work may take longer. */
+  readonly idleTimeoutMs: number;
+  /** Between signs of life in a stream of events. */
+  readonly heartbeatEveryMs: number;
+  /** Who follows the events holds a connection: some are left for those who steer. */
+  readonly mostFollowers: number;
 }
 
 export interface TcpPlace {
@@ -39,19 +50,33 @@ export interface ControlServer {
 const maxConnections = 200;
 /** For the request line and its fields; a body may take as long as it flows. */
 const headersTimeoutMs = 10_000;
-/** A body, or a client that reads, may pause for so long. */
-const idleTimeoutMs = 60_000;
-const heartbeatEveryMs = 15_000;
+const usualLimits: ControlLimits = { idleTimeoutMs: 60_000, heartbeatEveryMs: 15_000, mostFollowers: 50 };
 const closeGraceMs = 1000;
 const lingerMs = 2000;
+const probeMs = 2000;
+
+/** What the listeners share. */
+interface Service {
+  readonly options: ControlOptions;
+  readonly limits: ControlLimits;
+  readonly turns: Turns;
+  readonly followers: Set<ServerResponse>;
+  readonly closing: AbortSignal;
+}
 
 /** Rejects with PosthasteErrors ERR_CONTROL_IN_USE (75) and ERR_CONTROL_LISTEN (78). */
 export async function startControl(options: ControlOptions): Promise<ControlServer> {
   const closing = new AbortController();
-  const socket = await listenOnSocket(options, closing.signal);
+  const service: Service = {
+    options,
+    limits: { ...usualLimits, ...options.limits },
+    turns: new Turns(),
+    followers: new Set(),
+    closing: closing.signal,
+  };
+  const socket = await listenOnSocket(service);
   try {
-    const tcp =
-      options.tcp === undefined ? undefined : await listenOnTcp(options, options.tcp, closing.signal);
+    const tcp = options.tcp === undefined ? undefined : await listenOnTcp(service, options.tcp);
     const servers = tcp === undefined ? [socket] : [socket, tcp.server];
     return {
       tcpPort: tcp?.port,
@@ -66,24 +91,24 @@ export async function startControl(options: ControlOptions): Promise<ControlServ
   }
 }
 
-async function listenOnSocket(options: ControlOptions, closing: AbortSignal): Promise<Server> {
-  const { socketPath, socketMode } = options;
+async function listenOnSocket(service: Service): Promise<Server> {
+  const { socketPath, socketMode } = service.options;
   await removeStale(socketPath);
-  const server = createServer(
-    (request, response) => void serve(options, undefined, closing, request, response),
-  );
-  configure(server);
-  // Between bind and chmod nobody else may connect.
+  const server = createServer((request, response) => void serve(service, undefined, request, response));
+  configure(server, service);
+  // Between bind and chmod nobody else may connect. A path is bound at once, so no other file is made under this mask.
   const before = process.umask(0o177);
   try {
     server.listen(socketPath);
+  } finally {
+    process.umask(before);
+  }
+  try {
     await once(server, 'listening');
     chmodSync(socketPath, socketMode);
   } catch (error) {
     server.close();
     throw listenError(socketPath, error);
-  } finally {
-    process.umask(before);
   }
   return server;
 }
@@ -105,26 +130,30 @@ async function removeStale(socketPath: string): Promise<void> {
   unlinkSync(socketPath);
 }
 
-function answers(socketPath: string): Promise<boolean> {
-  return new Promise((resolve) => {
-    const probe = connect(socketPath);
-    probe.once('connect', () => {
-      probe.destroy();
-      resolve(true);
+/** Only a refusal says that nobody is there: a daemon that is busy, or not ours to speak to, is alive. */
+async function answers(socketPath: string): Promise<boolean> {
+  const probe = connect(socketPath);
+  try {
+    return await new Promise<boolean>((resolve) => {
+      probe.setTimeout(probeMs, () => resolve(true));
+      probe.once('connect', () => resolve(true));
+      probe.once('error', (error) =>
+        resolve(!['ECONNREFUSED', 'ENOENT'].includes(systemCodeOf(error) ?? '')),
+      );
     });
-    probe.once('error', () => resolve(false));
-  });
+  } finally {
+    probe.destroy();
+  }
 }
 
 async function listenOnTcp(
-  options: ControlOptions,
+  service: Service,
   tcp: TcpRules & TcpPlace,
-  closing: AbortSignal,
 ): Promise<{ server: Server; port: number }> {
   const listener = (request: IncomingMessage, response: ServerResponse): void =>
-    void serve(options, tcp, closing, request, response);
+    void serve(service, tcp, request, response);
   const server = tcp.tls === undefined ? createServer(listener) : createTlsServer(tcp.tls, listener);
-  configure(server);
+  configure(server, service);
   try {
     server.listen({ host: tcp.host, port: tcp.port });
     await once(server, 'listening');
@@ -135,31 +164,37 @@ async function listenOnTcp(
   return { server, port: typeof address === 'object' && address !== null ? address.port : tcp.port };
 }
 
-function configure(server: Server): void {
+function configure(server: Server, { turns, limits }: Service): void {
   server.headersTimeout = headersTimeoutMs;
   // A list may take hours; that it stands still is noticed by the socket.
   server.requestTimeout = 0;
   server.maxConnections = maxConnections;
   server.maxHeadersCount = 100;
-  server.setTimeout(idleTimeoutMs, (socket) => socket.destroy());
+  server.setTimeout(limits.idleTimeoutMs, (socket: Socket) => {
+    // To check a long list, or a large campaign's rows, may take longer than any client may.
+    if (!turns.isOurs(socket)) socket.destroy();
+  });
 }
 
 async function serve(
-  options: ControlOptions,
+  service: Service,
   rules: TcpRules | undefined,
-  closing: AbortSignal,
   request: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> {
   const gone = new AbortController();
   response.once('close', () => gone.abort());
-  const signal = AbortSignal.any([gone.signal, closing]);
+  const signal = AbortSignal.any([gone.signal, service.closing]);
+  const { socket } = request;
+  const wait = service.turns.begin(socket);
   try {
     checkCaller(request.headers, rules);
-    const answer = await answerTo(options, request, signal);
-    await send(response, answer, signal);
+    const answer = await answerTo(service.options, request, signal, wait);
+    await send(service, response, answer, signal, wait);
   } catch (error) {
-    refuse(options, request, response, error);
+    refuse(service.options, request, response, error);
+  } finally {
+    service.turns.end(socket);
   }
 }
 
@@ -167,16 +202,34 @@ async function answerTo(
   { operations, version }: ControlOptions,
   request: IncomingMessage,
   signal: AbortSignal,
+  wait: WaitForClient,
 ): Promise<Answer> {
-  const url = new URL(request.url ?? '/', 'http://socket');
-  if (request.method === 'GET' && url.pathname === '/v1/openapi.json')
+  const [path, search] = splitTarget(request.url ?? '');
+  if (request.method === 'GET' && path === '/v1/openapi.json')
     return { kind: 'json', status: 200, body: describeApi(version) };
-  const { route, params } = findRoute(request.method ?? '', url.pathname);
-  const input = await readRequest(request, route, url.searchParams);
+  const { route, params } = findRoute(request.method ?? '', path);
+  const input = await readRequest(request, route, search, wait);
   return route.run(operations, { ...input, params, signal });
 }
 
-async function send(response: ServerResponse, answer: Answer, signal: AbortSignal): Promise<void> {
+/** Taken as it came: what a parser of URLs would leave out or put together is none of our paths. */
+function splitTarget(target: string): [path: string, search: URLSearchParams] {
+  const [path = '', ...query] = target.split('?');
+  if (path.startsWith('/')) return [path, new URLSearchParams(query.join('?'))];
+  throw new HttpRefusal(400, {
+    code: 'ERR_REQUEST_INVALID',
+    message: 'the target of the request is no path',
+    hint: 'ask for a path, such as /v1/campaigns',
+  });
+}
+
+async function send(
+  service: Service,
+  response: ServerResponse,
+  answer: Answer,
+  signal: AbortSignal,
+  wait: WaitForClient,
+): Promise<void> {
   const common = { 'cache-control': 'no-store', 'x-content-type-options': 'nosniff' };
   switch (answer.kind) {
     case 'none':
@@ -197,26 +250,62 @@ async function send(response: ServerResponse, answer: Answer, signal: AbortSigna
       return;
     }
     case 'stream':
-      response.writeHead(200, { ...common, 'content-type': answer.contentType });
-      await sendStream(response, answer, signal);
+      await admit(service, response, answer, async () => {
+        response.writeHead(200, { ...common, 'content-type': answer.contentType });
+        await sendStream(service, response, answer, signal, wait);
+      });
       return;
     default:
       answer satisfies never;
   }
 }
 
+type Stream = Extract<Answer, { kind: 'stream' }>;
+
+function isLive({ contentType }: Stream): boolean {
+  return contentType === 'text/event-stream';
+}
+
+/** Streams that have no end are few at a time. */
+async function admit(
+  { followers, limits }: Service,
+  response: ServerResponse,
+  stream: Stream,
+  deed: () => Promise<void>,
+): Promise<void> {
+  if (!isLive(stream)) return deed();
+  if (followers.size >= limits.mostFollowers) {
+    throw new HttpRefusal(429, {
+      code: 'ERR_TOO_MANY_FOLLOWERS',
+      message: `${followers.size} follow the events already`,
+      hint: 'end one of them',
+    });
+  }
+  followers.add(response);
+  try {
+    return await deed();
+  } finally {
+    followers.delete(response);
+  }
+}
+
 /** As fast as the client reads; one that stands still is cut off by the socket's idle time. */
 async function sendStream(
+  { limits }: Service,
   response: ServerResponse,
-  { body, contentType }: Extract<Answer, { kind: 'stream' }>,
+  stream: Stream,
   signal: AbortSignal,
+  wait: WaitForClient,
 ): Promise<void> {
-  const isLive = contentType === 'text/event-stream';
-  const heartbeat = setInterval(() => isLive && response.write(': \n\n'), heartbeatEveryMs);
+  const { body } = stream;
+  const heartbeat = setInterval(() => {
+    // What is said to a client that does not read is only kept.
+    if (isLive(stream) && !response.writableNeedDrain) response.write(': \n\n');
+  }, limits.heartbeatEveryMs);
   try {
     for await (const piece of body) {
       if (signal.aborted) break;
-      if (!response.write(piece)) await once(response, 'drain', { signal });
+      if (!response.write(piece)) await wait(once(response, 'drain', { signal }));
     }
     response.end();
   } catch (error) {
