@@ -1,7 +1,7 @@
 // The sample of an engine: the state that no event tells, as metrics show it.
 import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Sample } from '../metrics/recorder.ts';
+import type { Sample } from '../metrics/record_sample.ts';
 import type { Engine } from './engine.ts';
 import { relayState } from './show.ts';
 

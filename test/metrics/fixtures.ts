@@ -1,7 +1,7 @@
 // Events and samples as the recorder gets them, for its tests.
 import type { BatchSettled, PosthasteEvent } from '../../src/mail/event.ts';
 import type { Verdict } from '../../src/mail/verdict.ts';
-import type { Sample } from '../../src/metrics/recorder.ts';
+import type { Sample } from '../../src/metrics/record_sample.ts';
 
 export const bucketsSeconds = [0.01, 0.1, 1];
 
