@@ -9,7 +9,7 @@ import { fewestInWindow, mostInWindow } from '../test/schedule/windows.ts';
 import type { LimiterBenchReport, LimiterBenchTask } from './limiter_thread.ts';
 import { describeLoad, describeMachine, printLine, show, showSamples } from './report.ts';
 
-const rounds = 7;
+const rounds = process.argv.includes('--short') ? 2 : 7;
 const lanes = 10_000;
 /** More than any thread gets: such limits grant whatever is asked. */
 const wide = { count: 50_000_000, perMs: 1000 };

@@ -21,7 +21,7 @@ const benchmarks: readonly Benchmark[] = [
   { name: 'compose', shortArgs: [], mainFigures: /^(posthaste|ratio)/ },
   { name: 'dkim', shortArgs: ['--short'], mainFigures: /^(openssl|posthaste|ratio)/ },
   { name: 'ledger', shortArgs: ['--rows', '50000', '--runs', '2'], mainFigures: /rows\/s/ },
-  { name: 'limiter', shortArgs: [], mainFigures: /^limiter/ },
+  { name: 'limiter', shortArgs: ['--short'], mainFigures: /^limiter/ },
   { name: 'sandbox', shortArgs: [], mainFigures: /messages\/s/ },
   { name: 'flow', shortArgs: ['--short'], mainFigures: /^(posthaste|nodemailer|smtp-source)/ },
   { name: 'tls', shortArgs: ['--short'], mainFigures: /^(posthaste|nodemailer)/ },

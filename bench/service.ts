@@ -70,7 +70,7 @@ async function waitUntilReady(child: ChildProcess): Promise<string> {
   const lines = createInterface({ input: child.stderr });
   let url = '';
   for await (const line of lines) {
-    const [, found] = /metrics on (\S+)/.exec(line) ?? [];
+    const [, found] = /metrics on (http:\S+)\/metrics/.exec(line) ?? [];
     url = found ?? url;
     if (url !== '') break;
   }
@@ -166,7 +166,7 @@ async function measureStatus(folder: string): Promise<void> {
 async function flow(folder: string, scraping: boolean): Promise<number> {
   const serving = await startServing(join(folder, `flow-${performance.now()}`), 'maxConnections: 10');
   const scrape = async (): Promise<void> => {
-    const text = await (await fetch(`${serving.metricsUrl.replace(/\/metrics$/, '')}/metrics`)).text();
+    const text = await (await fetch(`${serving.metricsUrl}/metrics`)).text();
     if (!text.includes('posthaste_outcomes_total')) throw new Error('a scrape without outcomes');
   };
   const timer = scraping ? setInterval(() => void scrape(), 1000) : undefined;

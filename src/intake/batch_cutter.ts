@@ -31,7 +31,8 @@ const batchChars = 1_048_576;
 /** A lane's recipients that wait for their batch to fill. */
 interface OpenLane {
   readonly lane: string;
-  readonly recipients: Recipient[];
+  /** None once it is cut: its place in the order may outlive it by far. */
+  recipients: Recipient[];
   chars: number;
   isCut: boolean;
 }
@@ -135,21 +136,23 @@ export class BatchCutter {
     }
     const [only] = taken;
     if (taken.length === 1 && only !== undefined) return this.#cutWhole(only);
-    for (const open of taken) this.#forget(open);
-    const recipients = taken.flatMap((open) => open.recipients).sort((a, b) => a.row - b.row);
+    const recipients = taken.flatMap((open) => this.#take(open)).sort((a, b) => a.row - b.row);
     this.#cutBatch(sharedLane, recipients);
   }
 
   #cutWhole(open: OpenLane): void {
-    this.#forget(open);
-    this.#cutBatch(open.lane, open.recipients);
+    this.#cutBatch(open.lane, this.#take(open));
   }
 
-  #forget(open: OpenLane): void {
+  /** Takes a lane's recipients out of what waits, and the lane with them. */
+  #take(open: OpenLane): readonly Recipient[] {
+    const { recipients } = open;
     this.#open.delete(open.lane);
     open.isCut = true;
-    this.#waiting -= open.recipients.length;
+    open.recipients = [];
+    this.#waiting -= recipients.length;
     this.#waitingChars -= open.chars;
+    return recipients;
   }
 
   #cutBatch(lane: string, recipients: readonly Recipient[]): void {

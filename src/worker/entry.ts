@@ -72,8 +72,10 @@ function openRelay(options: RelayOptions): OpenRelay {
 }
 
 const compiled = new Map<string, CompiledCampaign>();
-/** Campaigns whose templates stay compiled in a thread. */
+/** Campaigns whose templates stay compiled in a thread, besides those of the batches that it has. */
 const compiledKept = 100;
+/** Campaigns take turns message by message, and there may be more of them than are kept. */
+const compiledOfRuns = new WeakMap<BatchRun, CompiledCampaign>();
 let stopSeen = 0;
 const recallsSeen = new Int32Array(campaignRecallSlots);
 
@@ -124,6 +126,12 @@ function shareOf(maxConnections: number): number {
 }
 
 function compiledFor(run: BatchRun): CompiledCampaign {
+  const own = compiledOfRuns.get(run) ?? compileFor(run);
+  compiledOfRuns.set(run, own);
+  return own;
+}
+
+function compileFor(run: BatchRun): CompiledCampaign {
   const known = compiled.get(run.task.planKey);
   if (known !== undefined) return known;
   const plan: CampaignPlan = deserialize(Buffer.from(run.task.plan));

@@ -1,6 +1,9 @@
 // Holds the cutter to its bounds: batches of one lane, every recipient once, and memory that does not grow with lanes.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { setImmediate as turn } from 'node:timers/promises';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import * as fc from 'fast-check';
 import { BatchCutter, type CutterBounds, type NewBatch } from '../../src/intake/batch_cutter.ts';
 import { domainOf } from '../../src/mail/address.ts';
@@ -103,6 +106,33 @@ test('rows of much text are bounded by their characters', () => {
   const { most } = cut(list, 250, { ...wide, chars: 5000 });
   assert.ok(most <= 10, `${most} waited`);
 });
+
+test('nobody whose batch is cut is kept in memory', async () => {
+  const cutter = new BatchCutter(10, () => {}, wide);
+  const first = addAll(cutter, 500);
+  // A reference that was just made holds on until the turn ends.
+  await turn();
+  collectGarbage();
+  assert.equal(first.deref(), undefined);
+  assert.equal(cutter.waiting, 0);
+});
+
+/** Returns the first of those that it has added. */
+function addAll(cutter: BatchCutter, count: number): WeakRef<object> {
+  const recipients = Array.from({ length: count }, (_, index) => {
+    const row = index + 1;
+    return { row, line: row, address: `r${row}@x.example`, cells: [] };
+  });
+  for (const one of recipients) cutter.add('a', one, 10);
+  return new WeakRef(recipients[0] ?? {});
+}
+
+function collectGarbage(): void {
+  setFlagsFromString('--expose-gc');
+  const collect: unknown = runInNewContext('gc');
+  assert.ok(typeof collect === 'function');
+  collect();
+}
 
 test('whatever the lanes and bounds are, each recipient is in one batch, in order, of its lane or of the shared one', () => {
   const given = fc.record({
