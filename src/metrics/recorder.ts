@@ -3,7 +3,13 @@ import { collectDefaultMetrics, Registry } from 'prom-client';
 import type { PosthasteEvent } from '../mail/event.ts';
 import { createInstruments, startSeries, type Instruments } from './instruments.ts';
 import { recordEvent, type IsLane } from './record_event.ts';
-import { forgetSample, recordSample, recordService, type Sample, type ServiceSample } from './record_sample.ts';
+import {
+  forgetSample,
+  recordSample,
+  recordService,
+  type Sample,
+  type ServiceSample,
+} from './record_sample.ts';
 import { createSampler } from './sampler.ts';
 
 /** Where events come from. */
