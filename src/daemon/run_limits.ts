@@ -197,6 +197,17 @@ export class RunLimits {
     return [...this.#counted.values()];
   }
 
+  /** How much longer limits let nobody go, in ms, as far as is known; subjects of which none holds anybody up are not in it. */
+  holdsBySubject(): ReadonlyMap<string, number> {
+    const nowMs = this.#clock.monotonic();
+    const holds = new Map<string, number>();
+    for (const { name, untilMs } of this.table.binding(nowMs)) {
+      const limit = this.#subjectOf(name);
+      holds.set(limit, Math.max(holds.get(limit) ?? 0, untilMs - nowMs));
+    }
+    return holds;
+  }
+
   /** Forgets limits that were removed and in which nothing counts any more. To be called every minute or so. */
   sweep(): void {
     this.countBySubject();

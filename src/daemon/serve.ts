@@ -159,7 +159,11 @@ export class Service {
       isLane: (lane) => this.#daemon.config.lanes?.groups.some(({ name }) => name === lane) === true,
       events: this.#daemon.events,
       sample: async () => this.#daemon.engine.sample(),
-      service: () => ({ campaigns: this.#daemon.countByState(), eventsLost: this.#events.lost }),
+      service: () => ({
+        campaigns: this.#daemon.countByState(),
+        eventsLost: this.#events.lost,
+        isEventLogSound: this.#events.isSound,
+      }),
       log,
       troubles: () => this.#troubles(),
     });

@@ -40,8 +40,13 @@ function isWait(taken: Transaction | Wait): taken is Wait {
 }
 
 export interface PoolCounts {
+  /** Sessions that are being opened, those among them that wait for their turn. */
+  readonly connecting: number;
   readonly open: number;
   readonly busy: number;
+  /** Transactions on the wire, over all sessions, and how many there may be. */
+  readonly inFlight: number;
+  readonly window: number;
   /** Time in which a session had room and a limit did not grant, so far. */
   readonly permitWaitMs: number;
   /** The shortest round trip seen so far; 0 before there was one. */
@@ -124,15 +129,20 @@ export class Pool<T extends Transaction> implements SessionOwner<T> {
   }
 
   get counts(): PoolCounts {
-    let busy = 0;
+    let [busy, inFlight, window] = [0, 0, 0];
     let roundTripMs = this.#roundTripMs;
     for (const session of this.#sessions) {
       if (session.busy) busy += 1;
+      inFlight += session.inFlight;
+      window += session.window;
       roundTripMs = Math.min(roundTripMs, session.roundTripMs);
     }
     return {
+      connecting: this.#opening,
       open: this.#sessions.size,
       busy,
+      inFlight,
+      window,
       permitWaitMs: this.#permitWaitMs + this.#waitingMs(),
       roundTripMs: roundTripMs === Infinity ? 0 : roundTripMs,
       couldGoDeep: this.#couldGoDeep,

@@ -1,5 +1,6 @@
 // A session: the one file that touches an SMTP socket after the handshake. Bytes in, bytes out, and deadlines.
 import type { Socket } from 'node:net';
+import { unreachable } from '../base/invariant.ts';
 import type { Reply } from '../mail/reply.ts';
 import type { Failure } from '../mail/verdict.ts';
 import { Dialogue, type SendingMode, type Settled, type Transaction } from './dialogue.ts';
@@ -116,6 +117,25 @@ export class Session<T extends Transaction> {
 
   get busy(): boolean {
     return !this.#dialogue.idle;
+  }
+
+  /** Transactions on the wire. */
+  get inFlight(): number {
+    return this.#dialogue.inFlight;
+  }
+
+  /** How many there may be: of one message and the next in standard, and in deep what the relay has been seen to keep up with. */
+  get window(): number {
+    switch (this.mode) {
+      case 'off':
+        return 1;
+      case 'standard':
+        return 2;
+      case 'deep':
+        return Math.min(this.#window.size, this.#mostInFlight());
+      default:
+        return unreachable(this.mode);
+    }
   }
 
   /** The shortest time from a command on an idle session to its reply; Infinity before there was one. */

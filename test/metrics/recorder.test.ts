@@ -214,9 +214,20 @@ describe('samples', () => {
       posthaste_oldest_due_timestamp_seconds: 1_700_000_000.5,
       posthaste_worker_threads: 2,
       posthaste_worker_active_seconds_total: 1.5,
+      'posthaste_sessions{relay="primary",state="connecting"}': 1,
       'posthaste_sessions{relay="primary",state="open"}': 5,
       'posthaste_sessions{relay="primary",state="busy"}': 3,
       'posthaste_permit_wait_seconds_total{relay="primary"}': 0.25,
+      'posthaste_transactions_in_flight{relay="primary"}': 6,
+      'posthaste_transaction_window{relay="primary"}': 10,
+      'posthaste_limit_hold_seconds{limit="relay primary"}': 2.5,
+      'posthaste_limit_grants_total{limit="relay primary"}': 400,
+      'posthaste_limit_waits_total{limit="relay primary"}': 3,
+      'posthaste_commit_seconds_count{store="ledger"}': 3,
+      'posthaste_commit_seconds_count{store="journal"}': 8,
+      'posthaste_state_bytes{store="journal"}': 1024,
+      'posthaste_loop_lag_seconds{thread="main"}': 0.003,
+      'posthaste_loop_lag_seconds{thread="1"}': 0.001,
     });
     recorder.close();
   });
@@ -231,18 +242,22 @@ describe('samples', () => {
     let broken = false;
     const { recorder, errors } = setUp({
       sample: () => (broken ? Promise.reject(new Error('disk')) : Promise.resolve(sample)),
-      service: () => ({ campaigns: { running: 1, failed: 0 }, eventsLost: 7 }),
+      service: () => ({ campaigns: { running: 1, failed: 0 }, eventsLost: 7, isEventLogSound: false }),
     });
     await recorder.render();
     broken = true;
     const found = await scrape(recorder);
     for (const name of found.keys())
-      assert.doesNotMatch(name, /pending|oldest|sessions|permit_wait_seconds_total|worker/);
+      assert.doesNotMatch(
+        name,
+        /pending|oldest|sessions|in_flight|window|hold|permit_wait_seconds_total|worker/,
+      );
     assertSamples(found, {
       posthaste_sample_failures_total: 1,
       posthaste_campaigns_running: 0,
       // A total that fell to 0 here and rose again would be 7 more events lost.
       posthaste_events_lost_total: 7,
+      posthaste_event_log_sound: 0,
       'posthaste_campaigns{state="running"}': 1,
     });
     assert.match(String(errors[0]), /disk/);
