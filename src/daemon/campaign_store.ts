@@ -164,10 +164,8 @@ export class CampaignStore {
 
   /** The ledger has all of it, or it was refused. */
   dropList(list: WaitingList): void {
-    guard(() => {
-      rmSync(list.path, { force: true });
-      syncFolder(dirname(list.path));
-    });
+    // Not synced: a list that is there again after a power cut is known, and nothing of it is sent twice.
+    guard(() => rmSync(list.path, { force: true }));
   }
 
   /** Forgets a campaign: its rows are gone from the ledger. */

@@ -1,11 +1,11 @@
-// Remembers which addresses a list has had, in at most 16 bytes each on average, without keeping any of them.
+// Remembers which addresses a list has had, in about 12 bytes each, without keeping any of them.
 import { randomBytes } from 'node:crypto';
+import { invariant } from '../base/invariant.ts';
+import { growth, LineTable } from './line_table.ts';
+import { SlotMemory } from './slot_memory.ts';
 
-const shardCount = 256;
-/** A shard grows by a quarter when seven eighths of it are taken: about 15 bytes an address, about ten slots a miss. */
-const growth = 1.25;
-const maxLoad = 0.875;
-const smallestCapacity = 16;
+const tableCount = 256;
+const smallestCapacity = 224;
 
 /** Four 32-bit words that key the hash. */
 export type HashKey = readonly [number, number, number, number];
@@ -19,33 +19,47 @@ export type HashKey = readonly [number, number, number, number];
  */
 export class AddressIndex {
   readonly #key: HashKey;
-  readonly #shards: Shard[] = [];
+  readonly #memory = new SlotMemory();
+  readonly #tables: LineTable[] = [];
   #low = 0;
   #high = 0;
 
   constructor(key: HashKey = makeRandomKey()) {
     this.#key = key;
-    // Capacities spread over one step of growth: the shards grow one after the other, not all at the same row.
-    for (let index = 0; index < shardCount; index++) {
-      this.#shards.push(new Shard(Math.round(smallestCapacity * growth ** (index / shardCount))));
+    // Capacities spread over one step of growth: the tables grow one after the other, not all at the same row.
+    for (let index = 0; index < tableCount; index++) {
+      const capacity = Math.round(smallestCapacity * growth ** (index / tableCount));
+      this.#tables.push(new LineTable(capacity, this.#memory));
     }
   }
 
   /** Remembers an address with its line (1 to 2³²−1); returns the line that had it before, 0 where none had. */
   add(address: string, line: number): number {
     this.#hash(address);
-    return this.#shards[this.#low & (shardCount - 1)]?.add(this.#low, this.#high, line) ?? 0;
+    return this.#table().add(this.#mark(), this.#high, line);
   }
 
   /** Whether an address was added, from whatever line. */
   has(address: string): boolean {
     this.#hash(address);
-    return this.#shards[this.#low & (shardCount - 1)]?.has(this.#low, this.#high) ?? false;
+    return this.#table().find(this.#mark(), this.#high) > 0;
   }
 
   /** Bytes that the tables take. */
   get sizeBytes(): number {
-    return this.#shards.reduce((sum, shard) => sum + shard.sizeBytes, 0);
+    return this.#memory.sizeBytes;
+  }
+
+  /** The low byte of the low lane chooses; the rest of it is the mark. */
+  #table(): LineTable {
+    const table = this.#tables[this.#low % tableCount];
+    invariant(table !== undefined, 'a byte without a table');
+    return table;
+  }
+
+  /** No mark is 0. */
+  #mark(): number {
+    return Math.max(1, this.#low >>> 8);
   }
 
   /**
@@ -84,71 +98,6 @@ export class AddressIndex {
   #finish(low: number, high: number): void {
     this.#low = avalanche(low);
     this.#high = avalanche(high ^ 0x5bd1e995);
-  }
-}
-
-/** Open addressing with linear steps. A low lane of 0 marks a free slot. */
-class Shard {
-  #low: Uint32Array;
-  #high: Uint32Array;
-  #line: Uint32Array;
-  #count = 0;
-
-  constructor(capacity: number) {
-    this.#low = new Uint32Array(capacity);
-    this.#high = new Uint32Array(capacity);
-    this.#line = new Uint32Array(capacity);
-  }
-
-  get sizeBytes(): number {
-    return this.#low.byteLength * 3;
-  }
-
-  add(low: number, high: number, line: number): number {
-    // 0 is taken; the shard's number stays in the low byte.
-    const mark = low === 0 ? shardCount : low;
-    const slot = this.#findSlot(mark, high);
-    if (this.#low[slot] === mark) return this.#line[slot] ?? 0;
-    this.#put(slot, mark, high, line);
-    this.#count += 1;
-    if (this.#count >= this.#low.length * maxLoad) this.#grow();
-    return 0;
-  }
-
-  has(low: number, high: number): boolean {
-    const mark = low === 0 ? shardCount : low;
-    return this.#low[this.#findSlot(mark, high)] === mark;
-  }
-
-  /** The slot with this hash, or the free one where it belongs. There is always a free one. */
-  #findSlot(mark: number, high: number): number {
-    const capacity = this.#low.length;
-    // The high lane scaled to the capacity, which is no power of two; the product is below 2⁵³.
-    let slot = Math.floor((high * capacity) / 4294967296);
-    while (this.#low[slot] !== 0 && (this.#low[slot] !== mark || this.#high[slot] !== high)) {
-      slot = slot + 1 === capacity ? 0 : slot + 1;
-    }
-    return slot;
-  }
-
-  #put(slot: number, mark: number, high: number, line: number): void {
-    this.#low[slot] = mark;
-    this.#high[slot] = high;
-    this.#line[slot] = line;
-  }
-
-  #grow(): void {
-    const [lows, highs, lines] = [this.#low, this.#high, this.#line];
-    const capacity = Math.ceil(lows.length * growth);
-    this.#low = new Uint32Array(capacity);
-    this.#high = new Uint32Array(capacity);
-    this.#line = new Uint32Array(capacity);
-    for (let index = 0; index < lows.length; index++) {
-      const mark = lows[index] ?? 0;
-      if (mark === 0) continue;
-      const high = highs[index] ?? 0;
-      this.#put(this.#findSlot(mark, high), mark, high, lines[index] ?? 0);
-    }
   }
 }
 

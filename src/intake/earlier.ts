@@ -9,7 +9,7 @@ export interface EarlierRow {
   readonly cells: readonly Cell[];
 }
 
-/** Takes at most 16 bytes a row, whatever is in it (see `AddressIndex`). */
+/** Takes about 12 bytes a row, whatever is in it (see `AddressIndex`). */
 export class EarlierLists {
   /** The campaign's columns; a later list has the same. */
   readonly columns: readonly string[];

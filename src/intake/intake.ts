@@ -81,7 +81,7 @@ const turnRows = 1000;
 /**
  * Takes a list in. The sequence of batches and the sequence of refused rows are functions of the list's bytes and the
  * options (the earlier lists are among them), never of chunks or time, so an intake that was cut short starts over and its caller skips what it has; only
- * the cuts between parts differ. Memory does not grow with the list but for 16 bytes an address (see `AddressIndex`).
+ * the cuts between parts differ. Memory does not grow with the list but for about 12 bytes an address (see `AddressIndex`).
  * @throws PosthasteError ERR_LIST_… when the list as a whole cannot be used, what `sink` throws, and `signal`'s reason.
  */
 export async function takeIn(

@@ -6,8 +6,8 @@ import { openMailing } from './mailing.ts';
 import { skipUnlessTracing } from './strace.ts';
 
 const skip = skipUnlessTracing();
-/** Before it is given up that both kinds of writes are met. */
-const mostKills = isLong ? 70 : 25;
+/** Before it is given up that both kinds of writes are met; the list must be long enough for so many runs. */
+const mostKills = isLong ? 70 : 45;
 
 for (const [inDoubt, count] of [
   ['resend', isLong ? 70 : 7],
@@ -17,12 +17,12 @@ for (const [inDoubt, count] of [
     `killed at a journal's block or a socket's bytes, ${inDoubt}: who gets it twice was named`,
     { skip },
     async (context) => {
-      const mailing = await openMailing(context, { rows: 700, inDoubt });
+      const mailing = await openMailing(context, { rows: 3000, inDoubt });
       // A turn of the loop writes a block and then up to five sockets, so places in a row have both, sooner or later.
       const kinds = ['/journal/', '<socket:'];
       const struck: string[] = [];
       const isMet = (kind: string): boolean => struck.some((call) => call.includes(kind));
-      for (let at = 95; at < 95 + mostKills && (struck.length < count || !kinds.every(isMet)); at += 1)
+      for (let at = 60; at < 60 + mostKills && (struck.length < count || !kinds.every(isMet)); at += 1)
         struck.push((await killOnce(mailing, { calls: 'write', at })) ?? '');
       mailing.assertTruthful(await mailing.run());
       for (const kind of kinds) assert.ok(isMet(kind), `${kind} in ${struck.join('\n')}`);

@@ -6,6 +6,7 @@ import { request } from 'node:http';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
+import { makeCertificate } from '../../src/sandbox/certificate.ts';
 import { routes } from '../../src/control/routes.ts';
 import { errorView } from '../../src/control/views.ts';
 import { isFinished, openServing, type Serving } from './serving.ts';
@@ -198,6 +199,29 @@ test('on TCP the token is asked for, the Host must be ours, and the socket is fo
     env: { POSTHASTE_TOKEN: 'another-token-of-none' },
   });
   assert.equal(wrong.code, 77, wrong.stderr);
+  assert.equal((await serving.stop()).code, 0);
+});
+
+test('on TCP with TLS the certificate is checked by the client, and the token is asked for all the same', async (context) => {
+  const { key, cert } = makeCertificate({ names: ['127.0.0.1'] });
+  const serving = await openServing(context, 1, {
+    config:
+      'control: { listen: 0, token: { env: API_TOKEN }, tls: { key: { file: api.key }, cert: api.pem } }\n',
+    env: { API_TOKEN: token },
+  });
+  serving.folder.write('api.key', key);
+  serving.folder.write('api.pem', cert);
+  const daemon = await serving.start();
+  const [, port] = /"tcpPort":(\d+)/.exec(daemon.text()) ?? [];
+  const asking = ['status', '--url', `https://127.0.0.1:${port}`];
+  const trusting = { NODE_EXTRA_CA_CERTS: join(serving.folder.path, 'api.pem') };
+  assert.match(await serving.ok(asking, { env: { ...trusting, POSTHASTE_TOKEN: token } }), /no campaign yet/);
+  const unknown = await serving.run(asking, { env: { POSTHASTE_TOKEN: token } });
+  assert.deepEqual([unknown.code, /SELF_SIGNED|CERT/.test(unknown.stderr)], [69, true], unknown.stderr);
+  assert.equal(
+    (await serving.run(asking, { env: { ...trusting, POSTHASTE_TOKEN: 'not-the-right-one-at-all' } })).code,
+    77,
+  );
   assert.equal((await serving.stop()).code, 0);
 });
 

@@ -141,6 +141,29 @@ test('reload takes new limits without dropping a session, and a bad file changes
   assert.equal((await serving.stop()).code, 0);
 });
 
+test('reload takes a DKIM key, a campaign goes on signed, and the log level', async (context) => {
+  const serving = await openServing(context, 400, {
+    sandbox: { keep: 'messages' },
+    relay: 'maxConnections: 2, rate: 100/s',
+  });
+  const pem = generateKeyPairSync('ed25519').privateKey.export({ type: 'pkcs8', format: 'pem' });
+  serving.folder.write('dkim.pem', pem.toString());
+  const daemon = await serving.start();
+  await serving.ok(['submit', 'campaign.yaml', 'list.csv']);
+  while (serving.sandbox.stats().taken < 20) await new Promise((again) => setTimeout(again, 10));
+  assert.ok(!daemon.text().includes('"msg":"batchSettled"'));
+  const more =
+    'log: { level: debug }\ndkim: [{ domain: mail.example.com, selector: s1, key: { file: dkim.pem } }]\n';
+  serving.folder.write('posthaste.yaml', `${serving.folder.read('posthaste.yaml')}${more}`);
+  assert.match((await serving.run(['reload'])).stderr, /changed: logLevel, dkim/);
+  await serving.until(isFinished);
+  const signed = serving.sandbox.messages().map(({ data }) => data.includes('DKIM-Signature:'));
+  assert.deepEqual([signed[0], signed.at(-1)], [false, true]);
+  assert.ok(daemon.text().includes('"msg":"batchSettled"'));
+  assertEachOnce(serving.taken(), 400);
+  assert.equal((await serving.stop()).code, 0);
+});
+
 test('a relay that comes with a reload is used, and one that goes is not', async (context) => {
   const serving = await openServing(context, 300);
   await serving.start();
