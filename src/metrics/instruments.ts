@@ -64,6 +64,8 @@ export function createInstruments(registry: Registry, bucketsSeconds: readonly n
 export function startSeries(instruments: Instruments, version: string, relays: readonly string[]): void {
   instruments.buildInfo.set({ version, node: process.versions.node }, 1);
   for (const fate of fates) instruments.rows.inc({ fate }, 0);
+  // Without labels it would be 0 by itself, and an alert.
+  instruments.eventLogSound.remove();
   instruments.reloadGood.set(1);
   instruments.reloadedAt.set(Date.now() / 1000);
   for (const relay of relays) startRelay(instruments, relay);

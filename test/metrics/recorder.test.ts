@@ -232,6 +232,12 @@ describe('samples', () => {
     recorder.close();
   });
 
+  test('a single run has no event log, and none that cannot be written', async () => {
+    const { recorder } = setUp();
+    assert.equal((await scrape(recorder)).has('posthaste_event_log_sound'), false);
+    recorder.close();
+  });
+
   test('while nothing is pending there is no oldest due time', async () => {
     const { recorder } = setUp({ sample: () => Promise.resolve({ ...sample, oldestDueAt: undefined }) });
     assert.equal((await scrape(recorder)).has('posthaste_oldest_due_timestamp_seconds'), false);
