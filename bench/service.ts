@@ -1,5 +1,5 @@
 // Measures the daemon: how soon it tells the status of many campaigns, what being scraped costs, and what many campaigns and lanes cost.
-// Run: node bench/service.ts [--short]
+// Run: node bench/service.ts [--short] [--only status|scrapes|many]
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync, writeFileSync } from 'node:fs';
@@ -14,7 +14,9 @@ import { endWithUs, makeFolder } from './cleanup.ts';
 import { describeLoad, describeMachine, printLine, show, showRounds, showSamples } from './report.ts';
 import { startSandboxProcess } from './sandbox_process.ts';
 
-const { values } = parseArgs({ options: { short: { type: 'boolean', default: false } } });
+const { values } = parseArgs({
+  options: { short: { type: 'boolean', default: false }, only: { type: 'string' } },
+});
 const size = values.short
   ? { finished: 100, atOnce: 10, asked: 10, rows: 4000, rounds: 1, many: 20, lanes: 50 }
   : { finished: 1000, atOnce: 50, asked: 100, rows: 60_000, rounds: 5, many: 1000, lanes: 10_000 };
@@ -189,7 +191,37 @@ async function measureScrapes(folder: string): Promise<void> {
     ratios.push((1 - scraped / alone) * 100);
   }
   printLine('a scrape every second costs, %', showSamples(ratios, 1));
+  printLine(
+    'a scrape, CPU ms',
+    `${showSamples(await measureScrapeCpu(join(folder, 'cpu')), 2)}: so many tenths of a % of a core, each second`,
+  );
 }
+
+/** What a scrape takes of the processor, all threads together, by the daemon's own account: no noise of the flow is in it. */
+async function measureScrapeCpu(state: string): Promise<number[]> {
+  const serving = await startServing(
+    state,
+    'maxConnections: 10',
+    'lanes: { groups: { gmail: { rate: 1000/s } } }\n',
+  );
+  await serving.submit('few', makeList(1000));
+  const rows = await serving.finish(['few']);
+  const cpuSeconds = async (): Promise<number> => {
+    const text = await (await fetch(`${serving.metricsUrl}/metrics`)).text();
+    return Number(/^process_cpu_seconds_total (\S+)/m.exec(text)?.[1]);
+  };
+  const samples: number[] = [];
+  for (let round = 0; round < (values.short ? 1 : 5); round += 1) {
+    const before = await cpuSeconds();
+    for (let scrape = 1; scrape < scrapesAtOnce; scrape += 1) await cpuSeconds();
+    samples.push((((await cpuSeconds()) - before) / scrapesAtOnce) * 1000);
+  }
+  await serving.stop();
+  await serving.taken(rows);
+  return samples;
+}
+
+const scrapesAtOnce = 200;
 
 /** The same rows as one campaign in one lane, and as many campaigns in many. */
 async function measureMany(folder: string): Promise<void> {
@@ -248,6 +280,7 @@ async function untilTakenIn(client: ControlClient, rows: number): Promise<void> 
 
 process.stdout.write(`${describeMachine()}, ${describeLoad()}, ${showRounds(size.rounds)}\n`);
 const folder = makeFolder();
-await measureStatus(folder);
-await measureScrapes(folder);
-await measureMany(folder);
+const measurements = { status: measureStatus, scrapes: measureScrapes, many: measureMany };
+for (const [name, measure] of Object.entries(measurements))
+  if (values.only === undefined || values.only === name) await measure(folder);
+process.stdout.write(`${describeLoad()} at the end\n`);

@@ -5,7 +5,7 @@ import { Dispatcher } from '../dispatch/dispatcher.ts';
 import { createFanout, type Fanout } from '../events/fanout.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { PosthasteEvent } from '../mail/event.ts';
-import type { Sample } from '../metrics/recorder.ts';
+import type { Sample } from '../metrics/record_sample.ts';
 import { compactDue } from './compact.ts';
 import { readJournalledCampaigns, sweepJournals } from './journals.ts';
 import { logEvent, type Log } from './log.ts';
@@ -124,9 +124,7 @@ export class Engine {
   async begin(): Promise<void> {
     if (this.#running !== undefined) return;
     if (this.threads.limits.hasQuotas || this.options.isPatient) await this.#quotas.open();
-    this.#sweepTimer = setInterval(() => {
-      this.threads.limits.table.sweep(systemClock.monotonic());
-    }, sweepEveryMs);
+    this.#sweepTimer = setInterval(() => this.threads.limits.sweep(), sweepEveryMs);
     this.#sweepTimer.unref();
     this.#dayTimer = setInterval(() => this.threads.limits.followDays(), dayEveryMs);
     this.#dayTimer.unref();

@@ -4,7 +4,8 @@ import type { Fanout } from '../events/fanout.ts';
 import type { PosthasteEvent } from '../mail/event.ts';
 import { transactionBucketsSeconds } from '../mail/transaction_times.ts';
 import { startListener } from '../metrics/listener.ts';
-import { createRecorder, type Sample, type ServiceSample } from '../metrics/recorder.ts';
+import type { Sample, ServiceSample } from '../metrics/record_sample.ts';
+import { createRecorder } from '../metrics/recorder.ts';
 import type { Log } from './log.ts';
 
 export interface MetricsServerOptions {
@@ -13,8 +14,11 @@ export interface MetricsServerOptions {
   readonly version: string;
   readonly relays: readonly string[];
   readonly events: Fanout<PosthasteEvent>;
-  readonly lanes: readonly string[];
-  readonly sample: () => Promise<Sample & Partial<ServiceSample>>;
+  /** Whether a lane is configured now. */
+  readonly isLane: (lane: string) => boolean;
+  readonly sample: () => Promise<Sample>;
+  /** Of a daemon; absent for a single run. */
+  readonly service?: (() => ServiceSample) | undefined;
   readonly log: Log;
   /** Why the process is not sound; none where it is. */
   readonly troubles: () => readonly string[];
@@ -28,15 +32,16 @@ export interface MetricsServer {
 
 /** Serves /metrics, /healthz and /readyz. Ready means: no relay is known to be out of reach. */
 export async function startMetricsServer(options: MetricsServerOptions): Promise<MetricsServer> {
-  const { host, port, version, relays, lanes, events, sample, log } = options;
+  const { host, port, version, relays, isLane, events, sample, service, log } = options;
   const onError = (error: unknown): void => log.warn({ err: error }, 'metrics could not be read');
   const recorder = createRecorder({
     version,
     relays,
-    lanes,
+    isLane,
     transactionBucketsSeconds,
     events,
     sample,
+    service,
     onError,
   });
   const troubles = new Map<string, string>();

@@ -42,6 +42,13 @@ interface SubjectLimits extends TaskLimits {
   readonly pace: RateLimit | undefined;
 }
 
+/** What the limits of a subject have granted, and how often they were the ones to hold a message up. */
+interface SubjectCounts {
+  readonly limit: string;
+  readonly granted: number;
+  readonly refusals: number;
+}
+
 /** From so long windows on a restart would forget what a provider does not. */
 const durableFromMs = 3_600_000;
 /** What is over sooner is a pace, and nothing that one waits for. */
@@ -62,6 +69,10 @@ export class RunLimits {
   readonly #factors = new Map<string, number>();
   /** By subject, with the day that its limit is for. */
   readonly #warmUps = new Map<string, { readonly plan: WarmUpPlan; readonly pace: Pace; day: number }>();
+  /** By subject, since the beginning. */
+  readonly #counted = new Map<string, SubjectCounts>();
+  /** What of each limit is among them. */
+  readonly #seen = new Map<string, Omit<SubjectCounts, 'limit'>>();
   readonly #clock: Clock;
   /** Whether anything has to be written to disk before it is granted. */
   #hasQuotas = false;
@@ -165,15 +176,43 @@ export class RunLimits {
     return name === undefined ? undefined : this.#textOf(name);
   }
 
-  /** What was granted and held up, by subject: "all", "relay primary", "lane gmail" for configured ones, else "campaign" and "lane". */
-  countBySubject(): { readonly limit: string; readonly granted: number; readonly refusals: number }[] {
-    const counts = new Map<string, { granted: number; refusals: number }>();
+  /**
+   * What was granted and held up, by subject: "all", "relay primary", "lane gmail" for configured ones, else "campaign" and "lane".
+   * These never go back, as limits do that are forgotten: they are sums of what each has counted since it was looked at last.
+   */
+  countBySubject(): SubjectCounts[] {
     for (const { name, granted, refusals } of this.table.counts()) {
       const limit = this.#subjectOf(name);
-      const sum = counts.get(limit) ?? { granted: 0, refusals: 0 };
-      counts.set(limit, { granted: sum.granted + granted, refusals: sum.refusals + refusals });
+      const sum = this.#counted.get(limit) ?? { limit, granted: 0, refusals: 0 };
+      const seen = this.#seen.get(name);
+      // One that was forgotten and made again begins at 0.
+      const last = seen === undefined || seen.granted > granted ? { granted: 0, refusals: 0 } : seen;
+      this.#seen.set(name, { granted, refusals });
+      this.#counted.set(limit, {
+        limit,
+        granted: sum.granted + granted - last.granted,
+        refusals: sum.refusals + Math.max(0, refusals - last.refusals),
+      });
     }
-    return [...counts].map(([limit, { granted, refusals }]) => ({ limit, granted, refusals }));
+    return [...this.#counted.values()];
+  }
+
+  /** How much longer limits let nobody go, in ms, as far as is known; subjects of which none holds anybody up are not in it. */
+  holdsBySubject(): ReadonlyMap<string, number> {
+    const nowMs = this.#clock.monotonic();
+    const holds = new Map<string, number>();
+    for (const { name, untilMs } of this.table.binding(nowMs)) {
+      const limit = this.#subjectOf(name);
+      holds.set(limit, Math.max(holds.get(limit) ?? 0, untilMs - nowMs));
+    }
+    return holds;
+  }
+
+  /** Forgets limits that were removed and in which nothing counts any more. To be called every minute or so. */
+  sweep(): void {
+    this.countBySubject();
+    this.table.sweep(this.#clock.monotonic());
+    for (const name of this.#seen.keys()) if (!this.table.has(name)) this.#seen.delete(name);
   }
 
   /** As many as are configured: a metric has a series for each. */

@@ -1,7 +1,7 @@
 // The sample of an engine: the state that no event tells, as metrics show it.
 import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Sample } from '../metrics/recorder.ts';
+import type { Sample } from '../metrics/record_sample.ts';
 import type { Engine } from './engine.ts';
 import { relayState } from './show.ts';
 
@@ -12,31 +12,41 @@ export async function sampleEngine(
   mainLagMs: number,
 ): Promise<Sample> {
   const { ledger, threads, dispatcher } = engine;
-  const { pool, limits, journals } = threads;
+  const { pool, journals } = threads;
   const pending = await sumPending(engine, sending);
   return {
     ...pending,
     workerThreads: pool.threads,
     workerActiveMs: pool.gauges(0).activeMs,
     relays: sampleRelays(engine),
-    limits: limits.countBySubject(),
+    limits: sampleLimits(engine),
     batchesInHand: dispatcher.inHand,
     loopLagsMs: [mainLagMs, ...pool.loopLagsMs()],
-    commitTimes: ledger.commitTimes,
+    ledgerTimes: ledger.commitTimes,
+    journalTimes: pool.journalTimes(),
     ledgerBytes: (await ledger.readSpace()).fileBytes,
     journalBytes: sizeOf(journals.directory),
   };
 }
 
-async function sumPending({ ledger }: Engine, sending: readonly number[]) {
+/** What is due and may not be sent at this hour is not late. */
+async function sumPending({ ledger, dispatcher }: Engine, sending: readonly number[]) {
   let [pendingRecipients, pendingBatches, oldest] = [0, 0, Infinity];
   for (const id of sending) {
     const { recipients, batches, oldestDueAt } = await ledger.pending(id);
     pendingRecipients += recipients;
     pendingBatches += batches;
-    oldest = Math.min(oldest, oldestDueAt ?? Infinity);
+    if (!dispatcher.isClosed(id)) oldest = Math.min(oldest, oldestDueAt ?? Infinity);
   }
   return { pendingRecipients, pendingBatches, oldestDueAt: oldest === Infinity ? undefined : oldest };
+}
+
+function sampleLimits({ threads: { limits } }: Engine): Sample['limits'] {
+  const holds = limits.holdsBySubject();
+  return limits.countBySubject().map(({ limit, granted, refusals }) => {
+    const holdMs = holds.get(limit) ?? 0;
+    return { limit, granted, refusals, holdMs };
+  });
 }
 
 function sampleRelays({ options, threads, dispatcher }: Engine): Sample['relays'] {
@@ -44,10 +54,9 @@ function sampleRelays({ options, threads, dispatcher }: Engine): Sample['relays'
   return options.relays.flatMap(({ name }, number) => {
     const desk = dispatcher.relays.find(name);
     if (desk === undefined) return [];
-    const { sessionsOpen, sessionsBusy, inFlight, window, permitWaitMs } = threads.pool.gauges(number);
     const { rateFactor, sessionsAllowed } = desk;
-    const governed = { state: relayState(desk, now), rateFactor, sessionsAllowed };
-    return [{ relay: name, ...governed, sessionsOpen, sessionsBusy, inFlight, window, permitWaitMs }];
+    const state = relayState(desk, now);
+    return [{ relay: name, state, rateFactor, sessionsAllowed, ...threads.pool.gauges(number) }];
   });
 }
 

@@ -59,7 +59,7 @@ export class Sending {
       ...metrics,
       version,
       relays: engine.relays.map(({ name }) => name),
-      lanes: (engine.lanes?.groups ?? []).map(({ name }) => name),
+      isLane: (lane) => engine.lanes?.groups.some(({ name }) => name === lane) === true,
       events: this.#engine.events,
       sample: () => this.#engine.sample(),
       log: this.#engine.log,

@@ -155,12 +155,14 @@ export class Service {
         this.#daemon.config.relayOverride === undefined
           ? [...config.relays.keys()]
           : [config.relayOverride?.name ?? ''],
-      lanes: (config.lanes?.groups ?? []).map(({ name }) => name),
+      // Of the present configuration: lanes come and go with a reload.
+      isLane: (lane) => this.#daemon.config.lanes?.groups.some(({ name }) => name === lane) === true,
       events: this.#daemon.events,
-      sample: async () => ({
-        ...(await this.#daemon.engine.sample()),
+      sample: async () => this.#daemon.engine.sample(),
+      service: () => ({
         campaigns: this.#daemon.countByState(),
         eventsLost: this.#events.lost,
+        isEventLogSound: this.#events.isSound,
       }),
       log,
       troubles: () => this.#troubles(),

@@ -84,6 +84,12 @@ export class Dispatcher {
     return this.#hands.count;
   }
 
+  /** Whether a campaign may send nothing now: its start has not come, or it is outside of its windows. */
+  isClosed(campaignId: number): boolean {
+    const desk = this.#desks.get(campaignId);
+    return desk?.sendTime(this.#options.clock.now()).kind === 'closed';
+  }
+
   /** Batches of a campaign that threads have. */
   inHandOf(campaignId: number): number {
     return this.#hands.countOfCampaign(campaignId);

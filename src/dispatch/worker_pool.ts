@@ -3,6 +3,12 @@ import { randomUUID } from 'node:crypto';
 import { BroadcastChannel, threadId } from 'node:worker_threads';
 import { Piscina } from 'piscina';
 import { unpackOutcomes } from '../mail/packed_outcomes.ts';
+import {
+  emptyTransactionTimes,
+  readTimes,
+  timesLength,
+  type TransactionTimes,
+} from '../mail/transaction_times.ts';
 import { attachLimiter } from '../schedule/limiter.ts';
 import {
   campaignRecallSlot,
@@ -27,9 +33,10 @@ const mostBatchesPerThread = 128;
 
 /** What the threads are doing, summed over them; for one relay. */
 export interface RelayGauges {
+  readonly sessionsConnecting: number;
   readonly sessionsOpen: number;
   readonly sessionsBusy: number;
-  /** Transactions under way, and how many the sessions might have. */
+  /** Transactions on the wire, and how many there may be on the sessions that are open. */
   readonly inFlight: number;
   readonly window: number;
   readonly permitWaitMs: number;
@@ -63,6 +70,8 @@ export interface WorkerPool {
   allowSessions(relay: number, sessions: number): void;
   /** How late each thread's event loop was at worst lately, in ms. */
   loopLagsMs(): number[];
+  /** How long commits of the journals took, summed over the threads. */
+  journalTimes(): TransactionTimes;
   /** Gives the threads other relays and keys; relays keep their numbers, and at most the capacity there was room for. */
   change(setup: LiveSetup): void;
   /** QUIT on every session, then ends the threads. */
@@ -78,9 +87,10 @@ export function openWorkerPool(
   const { threads } = setup;
   const control = new SharedArrayBuffer(controlLengthOf(relayCapacity) * Int32Array.BYTES_PER_ELEMENT);
   const gauges = new SharedArrayBuffer(threads * relayCapacity * gaugeCount * Float64Array.BYTES_PER_ELEMENT);
+  const commitTimes = new SharedArrayBuffer(threads * timesLength * Float64Array.BYTES_PER_ELEMENT);
   const places = new SharedArrayBuffer(threads * Int32Array.BYTES_PER_ELEMENT);
   const channel = `posthaste-${randomUUID()}`;
-  const workerData: WorkerSetup = { ...setup, relayCapacity, channel, control, places, gauges };
+  const workerData: WorkerSetup = { ...setup, relayCapacity, channel, control, places, gauges, commitTimes };
   // A thread that begins later has the setup of the beginning.
   let live: LiveSetup | undefined;
   const changes = new BroadcastChannel(channel);
@@ -158,6 +168,7 @@ export function openWorkerPool(
         (_, thread) => view[thread * relayCapacity * gaugeCount + gaugeSlot.loopLagMs] ?? 0,
       );
     },
+    journalTimes: () => sumTimes(new Float64Array(commitTimes), threads),
     change: (setup) => {
       live = setup;
       changes.postMessage(setup);
@@ -186,15 +197,22 @@ function sumGauges(gauges: Float64Array, threads: number, relays: number, relay:
   const sum = (slot: number): number => each(slot).reduce((total, value) => total + value, 0);
   const roundTrips = each(gaugeSlot.roundTripMs).filter((value) => value > 0);
   return {
-    sessionsOpen: sum(gaugeSlot.sessionsOpen),
-    sessionsBusy: sum(gaugeSlot.sessionsBusy),
+    sessionsConnecting: sum(gaugeSlot.sessionsConnecting),
     inFlight: sum(gaugeSlot.inFlight),
     window: sum(gaugeSlot.window),
+    sessionsOpen: sum(gaugeSlot.sessionsOpen),
+    sessionsBusy: sum(gaugeSlot.sessionsBusy),
     permitWaitMs: sum(gaugeSlot.permitWaitMs),
     activeMs: sum(gaugeSlot.activeMs),
     roundTripMs: roundTrips.length === 0 ? 0 : Math.min(...roundTrips),
     couldGoDeep: sum(gaugeSlot.couldGoDeep) > 0,
   };
+}
+
+function sumTimes(memory: Float64Array, threads: number): TransactionTimes {
+  const total = emptyTransactionTimes();
+  for (let thread = 0; thread < threads; thread += 1) readTimes(memory, thread * timesLength, total);
+  return total;
 }
 
 /** One task a thread says the goodbyes; a thread that is told twice has nothing left to close. */

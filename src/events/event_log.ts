@@ -56,6 +56,11 @@ export class EventLog {
     return this.#lastId;
   }
 
+  /** Whether it can be written, as far as was tried. */
+  get isSound(): boolean {
+    return !this.#isInTrouble;
+  }
+
   /** Events that the log lacks, since it was opened. */
   get lost(): number {
     return this.#lost;

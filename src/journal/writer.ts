@@ -2,6 +2,11 @@
 import { closeSync, fdatasync, fsyncSync, mkdirSync, openSync, writeSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { Outcome } from '../mail/outcome.ts';
+import {
+  addTransactionTime,
+  emptyTransactionTimes,
+  type TransactionTimes,
+} from '../mail/transaction_times.ts';
 import { makeBlock } from './block.ts';
 import { formatBatch, formatEnd, OutcomeFormat, type JournalBatch } from './record.ts';
 import { formatSegmentName } from './segment.ts';
@@ -34,9 +39,12 @@ export class JournalWriter {
   /** Batches that the block being gathered names. */
   readonly #named = new Set<JournalBatch>();
   #failure: Error | undefined;
+  readonly #commitTimes: TransactionTimes;
 
-  constructor(options: JournalOptions) {
+  /** `commitTimes` gets how long it took until what was noted was kept. */
+  constructor(options: JournalOptions, commitTimes = emptyTransactionTimes()) {
     this.#options = options;
+    this.#commitTimes = commitTimes;
   }
 
   /** The number of this thread's journal among those of the run. */
@@ -72,13 +80,15 @@ export class JournalWriter {
   commit(): Promise<void> | undefined {
     if (this.#failure !== undefined) throw this.#failure;
     if (this.#records === '') return undefined;
+    const begunAt = performance.now();
     try {
       const file = this.#openFile();
       writeWhole(file, makeBlock(this.#records), (bytes) => (this.#bytes += bytes));
       this.#records = '';
       // Each block names its batches, lest the loss of one take the meaning of the others with it.
       this.#named.clear();
-      const durable = this.#options.durability === 'power' ? this.#sync(file) : undefined;
+      const durable = this.#options.durability === 'power' ? this.#sync(file, begunAt) : undefined;
+      if (durable === undefined) this.#countCommit(begunAt);
       if (this.#bytes > segmentBytes) this.#rotate(durable);
       return durable;
     } catch (error) {
@@ -113,13 +123,19 @@ export class JournalWriter {
     return this.#file;
   }
 
-  #sync(file: number): Promise<void> {
+  #sync(file: number, begunAt: number): Promise<void> {
     return new Promise((resolve, reject) => {
       fdatasync(file, (error) => {
+        this.#countCommit(begunAt);
         if (error === null) resolve();
         else reject(this.#fail(error));
       });
     });
+  }
+
+  /** One reading of the clock for all that was noted in a turn, however many messages that was of. */
+  #countCommit(begunAt: number): void {
+    addTransactionTime(this.#commitTimes, (performance.now() - begunAt) / 1000);
   }
 
   /** The next record goes into a new segment. The old one is closed when nothing is done to it any more. */

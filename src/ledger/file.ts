@@ -27,6 +27,8 @@ const shrinkPages = 200;
 export class LedgerFile {
   readonly #path: string;
   readonly #database: DatabaseSync;
+  /** How long transactions took, since the file was opened. */
+  readonly commitTimes = emptyTransactionTimes();
 
   /**
    * Opens or creates `ledger.db` in the directory, which is created too, and locks it until `close`. Throws PosthasteErrors
@@ -60,9 +62,6 @@ export class LedgerFile {
   }
 
   /** Runs `work` in one transaction: committed when it returns, rolled back wholly when it throws. */
-  /** How long transactions took, since the file was opened. */
-  readonly commitTimes = emptyTransactionTimes();
-
   write<T>(work: () => T): T {
     const begunAt = performance.now();
     try {

@@ -20,6 +20,27 @@ export function emptyTransactionTimes(): TransactionTimes {
 /** From MAIL to the last reply, by the stage of the reply that decided it. */
 export type StageTimes = Partial<Record<Stage, TransactionTimes>>;
 
+/** Numbers that times take where threads share them: the counts and, behind them, the sum. */
+export const timesLength = transactionBucketsSeconds.length + 2;
+
+/** Puts times where other threads read them, from `base` on. */
+export function writeTimes(
+  memory: Float64Array,
+  base: number,
+  { counts, sumSeconds }: TransactionTimes,
+): void {
+  memory.set(counts, base);
+  memory[base + counts.length] = sumSeconds;
+}
+
+/** Adds what another thread put there from `base` on. */
+export function readTimes(memory: Float64Array, base: number, into: TransactionTimes): void {
+  const sumAt = timesLength - 1;
+  for (let bucket = 0; bucket < sumAt; bucket += 1)
+    into.counts[bucket] = (into.counts[bucket] ?? 0) + (memory[base + bucket] ?? 0);
+  into.sumSeconds += memory[base + sumAt] ?? 0;
+}
+
 /** Counts one. */
 export function addTransactionTime(times: TransactionTimes, seconds: number): void {
   let bucket = 0;

@@ -4,6 +4,8 @@ import { invariant } from '../base/invariant.ts';
 export interface BucketHistogram {
   /** Adds counts of one series: one for each bound, not cumulative, and a last one for everything above. */
   add(labelValues: readonly string[], counts: readonly number[], sum: number): void;
+  /** Counts so many of one value. */
+  observe(labelValues: readonly string[], value: number, times: number): void;
   /** Puts totals in place of what a series had. */
   set(labelValues: readonly string[], counts: readonly number[], sum: number): void;
   /** In the text format of Prometheus, ending in a newline. */
@@ -25,21 +27,26 @@ interface Series {
 
 export function createBucketHistogram(options: BucketHistogramOptions): BucketHistogram {
   const series = new Map<string, Series>();
+  const noCounts = Array.from({ length: options.bounds.length + 1 }, () => 0);
+  const seriesOf = (labelValues: readonly string[]): Series => {
+    const key = renderLabels(options.labels, labelValues);
+    const known = series.get(key) ?? { counts: [...noCounts], sum: 0 };
+    series.set(key, known);
+    return known;
+  };
   return {
     add(labelValues, counts, sum) {
-      invariant(
-        counts.length === options.bounds.length + 1,
-        `${options.name} got ${counts.length} bucket counts`,
-      );
-      const key = renderLabels(options.labels, labelValues);
-      const known = series.get(key);
-      if (known === undefined) {
-        series.set(key, { counts: [...counts], sum });
-        return;
-      }
-      for (const [bucket, count] of counts.entries())
-        known.counts[bucket] = (known.counts[bucket] ?? 0) + count;
-      known.sum += sum;
+      invariant(counts.length === noCounts.length, `${options.name} got ${counts.length} bucket counts`);
+      const one = seriesOf(labelValues);
+      for (const [bucket, count] of counts.entries()) one.counts[bucket] = (one.counts[bucket] ?? 0) + count;
+      one.sum += sum;
+    },
+    observe(labelValues, value, times) {
+      const one = seriesOf(labelValues);
+      const found = options.bounds.findIndex((bound) => value <= bound);
+      const bucket = found === -1 ? options.bounds.length : found;
+      one.counts[bucket] = (one.counts[bucket] ?? 0) + times;
+      one.sum += value * times;
     },
     set(labelValues, counts, sum) {
       series.set(renderLabels(options.labels, labelValues), { counts: [...counts], sum });

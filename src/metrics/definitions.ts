@@ -87,31 +87,31 @@ export const definitions = {
   posthaste_oldest_due_timestamp_seconds: {
     type: 'gauge',
     labels: [],
-    help: 'When the pending batch that is due first is or was due; absent while none is pending.',
+    help: 'When the pending batch that is due first is or was due, campaigns outside of their send windows left out; absent while there is none.',
     alertOn: 'more than 15 minutes ago: sending does not keep up, or stands still',
   },
   posthaste_sessions: {
     type: 'gauge',
     labels: ['relay', 'state'],
-    help: 'SMTP sessions that are open, and those of them that are busy with a transaction.',
+    help: 'SMTP sessions that are connecting, those that are open, and those of the open ones that are busy with a transaction.',
     alertOn: '',
   },
   posthaste_transactions_in_flight: {
     type: 'gauge',
     labels: ['relay'],
-    help: 'Transactions whose last reply is not here yet.',
+    help: 'Transactions on the wire, over all sessions.',
     alertOn: '',
   },
   posthaste_transaction_window: {
     type: 'gauge',
     labels: ['relay'],
-    help: 'Transactions that the open sessions might have under way at once; with `pipelining: deep` it grows and shrinks.',
+    help: 'How many transactions the open sessions may have on the wire; with `pipelining: deep` it follows the relay’s pace.',
     alertOn: '',
   },
   posthaste_permit_wait_seconds_total: {
     type: 'counter',
     labels: ['relay'],
-    help: 'Time that sessions with room for a message waited for a permit, summed over sessions.',
+    help: 'Time in which sessions had room for a message and no permit was granted, summed over threads.',
     alertOn: '',
   },
   posthaste_worker_threads: {
@@ -153,7 +153,7 @@ export const definitions = {
   posthaste_permit_wait_seconds: {
     type: 'histogram',
     labels: ['relay'],
-    help: 'How long sessions with room for a message waited for a permit, each time.',
+    help: 'How long a thread’s sessions with room for a message waited for a permit, each time.',
     alertOn: '',
   },
   posthaste_end_to_end_seconds: {
@@ -165,7 +165,7 @@ export const definitions = {
   posthaste_commit_seconds: {
     type: 'histogram',
     labels: ['store'],
-    help: 'Time of a transaction of the ledger, checkpoints among them.',
+    help: 'Time of a transaction of the ledger, checkpoints among them, and of a write of a thread’s journal.',
     alertOn: 'a 99th percentile above a second: the disk is slow',
   },
   posthaste_state_bytes: {
@@ -204,6 +204,12 @@ export const definitions = {
     help: 'Times that a limit was the one to hold a message up.',
     alertOn: '',
   },
+  posthaste_limit_hold_seconds: {
+    type: 'gauge',
+    labels: ['limit'],
+    help: 'How much longer a limit lets nobody go, as far as is known; hours where a day’s quota is used up.',
+    alertOn: '',
+  },
   posthaste_batches_in_hand: {
     type: 'gauge',
     labels: [],
@@ -239,6 +245,12 @@ export const definitions = {
     labels: [],
     help: 'Events that the event log lacks because it could not be written.',
     alertOn: 'any increase: the disk of the event log is full',
+  },
+  posthaste_event_log_sound: {
+    type: 'gauge',
+    labels: [],
+    help: '1 while the event log can be written; of a daemon.',
+    alertOn: '0 for five minutes: it gathers what it can, and then loses events',
   },
 } as const satisfies Record<string, Definition>;
 

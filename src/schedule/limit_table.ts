@@ -60,6 +60,11 @@ export class LimitTable {
     return entry === undefined || entry.isLifted ? undefined : entry.handle;
   }
 
+  /** Whether there is anything under this name, if only a removed limit that still counts. */
+  has(name: string): boolean {
+    return this.#entries.has(name);
+  }
+
   /**
    * From now on the limit holds nobody up, but it counts on for those who name it: put again within its window it
    * goes on where it was. `sweep` forgets it.

@@ -40,9 +40,11 @@ function isWait(taken: Transaction | Wait): taken is Wait {
 }
 
 export interface PoolCounts {
+  /** Sessions that are being opened, those among them that wait for their turn. */
+  readonly connecting: number;
   readonly open: number;
   readonly busy: number;
-  /** Transactions that are under way, over all sessions, and how many there might be. */
+  /** Transactions on the wire, over all sessions, and how many there may be. */
   readonly inFlight: number;
   readonly window: number;
   /** Time in which a session had room and a limit did not grant, so far. */
@@ -136,6 +138,7 @@ export class Pool<T extends Transaction> implements SessionOwner<T> {
       roundTripMs = Math.min(roundTripMs, session.roundTripMs);
     }
     return {
+      connecting: this.#opening,
       open: this.#sessions.size,
       busy,
       inFlight,

@@ -1,5 +1,6 @@
 // A session: the one file that touches an SMTP socket after the handshake. Bytes in, bytes out, and deadlines.
 import type { Socket } from 'node:net';
+import { unreachable } from '../base/invariant.ts';
 import type { Reply } from '../mail/reply.ts';
 import type { Failure } from '../mail/verdict.ts';
 import { Dialogue, type SendingMode, type Settled, type Transaction } from './dialogue.ts';
@@ -118,13 +119,23 @@ export class Session<T extends Transaction> {
     return !this.#dialogue.idle;
   }
 
-  /** Transactions whose last reply is not here yet, and how many there may be. */
+  /** Transactions on the wire. */
   get inFlight(): number {
     return this.#dialogue.inFlight;
   }
 
+  /** How many there may be: of one message and the next in standard, and in deep what the relay has been seen to keep up with. */
   get window(): number {
-    return this.mode === 'deep' ? this.#window.size : 1;
+    switch (this.mode) {
+      case 'off':
+        return 1;
+      case 'standard':
+        return 2;
+      case 'deep':
+        return Math.min(this.#window.size, this.#mostInFlight());
+      default:
+        return unreachable(this.mode);
+    }
   }
 
   /** The shortest time from a command on an idle session to its reply; Infinity before there was one. */

@@ -26,6 +26,8 @@ export interface WorkerSetup {
   readonly places: SharedArrayBuffer;
   /** Float64Array of threads × `relayCapacity` × `gaugeCount`. */
   readonly gauges: SharedArrayBuffer;
+  /** Float64Array of threads × `timesLength`: how long commits of the journals took. */
+  readonly commitTimes: SharedArrayBuffer;
   readonly journal: Omit<JournalOptions, 'writer'>;
 }
 
@@ -68,7 +70,10 @@ export function controlLengthOf(relays: number): number {
   return relayControlBase(relays);
 }
 
-/** Gauges of one thread for one relay. Only that thread writes them; an aligned Float64 is read whole. */
+/**
+ * Gauges of one thread for one relay. Only that thread writes them, every 50 ms, so that they cost messages nothing; an aligned
+ * Float64 is read whole. Totals go on where a dead thread's, or those of a relay's sessions before a reload, have ended.
+ */
 export const gaugeSlot = {
   sessionsOpen: 0,
   sessionsBusy: 1,
@@ -81,11 +86,12 @@ export const gaugeSlot = {
   couldGoDeep: 5,
   /** How late the thread's event loop was at worst in the last ten seconds, in ms, the same for all relays. */
   loopLagMs: 6,
-  /** Transactions under way, and how many the sessions might have. */
-  inFlight: 7,
-  window: 8,
+  sessionsConnecting: 7,
+  /** Transactions on the wire, and how many there may be. */
+  inFlight: 8,
+  window: 9,
 } as const;
-export const gaugeCount = 9;
+export const gaugeCount = 10;
 
 /** One batch for one relay. */
 export interface BatchTask extends JournalBatch {

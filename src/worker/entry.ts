@@ -11,6 +11,7 @@ import { domainOf } from '../mail/address.ts';
 import type { Campaign, CampaignPlan } from '../mail/campaign.ts';
 import { makeEnvelope } from '../mail/envelope.ts';
 import { packOutcomes } from '../mail/packed_outcomes.ts';
+import { emptyTransactionTimes, readTimes, timesLength, writeTimes } from '../mail/transaction_times.ts';
 import { judgeLocally, type Verdict } from '../mail/verdict.ts';
 import { attachLimiter } from '../schedule/limiter.ts';
 import { keysFor } from '../sign/key.ts';
@@ -43,8 +44,11 @@ const limiter = attachLimiter(setup.limiter);
 const startNumber = Atomics.add(control, controlSlot.started, 1);
 /** Nobody is dead and still in its place: the pool frees it before a successor is there to ask. */
 const threadIndex = takePlace(new Int32Array(setup.places), threadId) ?? startNumber % setup.threads;
+const commitTimes = emptyTransactionTimes();
+const sharedCommitTimes = new Float64Array(setup.commitTimes);
+readTimes(sharedCommitTimes, threadIndex * timesLength, commitTimes);
 /** A thread that takes the place of a dead one has a journal of its own. */
-const journal = new JournalWriter({ ...setup.journal, writer: startNumber });
+const journal = new JournalWriter({ ...setup.journal, writer: startNumber }, commitTimes);
 /** Set once the journal cannot be written: this thread sends nothing more. */
 let journalFailure: BatchReport['journalFailure'];
 
@@ -53,22 +57,29 @@ interface OpenRelay {
   options: RelayOptions;
   readonly work: RelayWork;
   readonly pool: Pool<RowTransaction>;
+  /** What sessions before those of the pool have waited for permits. */
+  readonly waitedMs: number;
   /** What was last seen in the control memory. */
   recalls: number;
   sessions: number;
 }
 
-const relays: OpenRelay[] = setup.relays.map((relay) => openRelay(relay));
+const relays: OpenRelay[] = setup.relays.map((relay, index) => openRelay(relay, waitedBefore(index)));
 let { dkim } = setup;
 
-function openRelay(options: RelayOptions): OpenRelay {
+function openRelay(options: RelayOptions, waitedMs: number): OpenRelay {
   const work = new RelayWork(limiter, systemClock, (run) => compiledFor(run));
   const pool = new Pool(options, shareOf(options.maxConnections), work, Math.random, {
     noteEnd: ({ run, row }) => journal.noteEnd(run.task, row),
     commit: () => journal.commit(),
     failed: (error) => stopForJournal(error),
   });
-  return { options, work, pool, recalls: 0, sessions: 0 };
+  return { options, work, pool, waitedMs, recalls: 0, sessions: 0 };
+}
+
+/** What this place's last thread, if it had one, has waited for a relay's permits. */
+function waitedBefore(index: number): number {
+  return gauges[gaugeBase(index) + gaugeSlot.permitWaitMs] ?? 0;
 }
 
 const compiled = new Map<string, CompiledCampaign>();
@@ -171,7 +182,7 @@ function follow({ relays: next, dkim: keys }: LiveSetup): void {
   compiled.clear();
   for (const [index, options] of next.entries()) {
     const open = relays[index];
-    if (open === undefined) relays.push(openRelay(options));
+    if (open === undefined) relays.push(openRelay(options, waitedBefore(index)));
     else if (!isDeepStrictEqual(open.options, options)) relays[index] = changeRelay(open, options);
   }
 }
@@ -186,10 +197,12 @@ function changeRelay(open: OpenRelay, options: RelayOptions): OpenRelay {
   }
   open.work.giveBack(calledBack());
   void open.pool.close();
-  return openRelay(options);
+  return openRelay(options, open.waitedMs + open.pool.counts.permitWaitMs);
 }
 
 const tickMs = 50;
+/** Of this place's last thread, if it had one. */
+const activeBeforeMs = gauges[gaugeBase(0) + gaugeSlot.activeMs] ?? 0;
 /** The worst of this and the last stretch of ten seconds. */
 let [lagMs, lastLagMs, lagSince, tickedAt] = [0, 0, performance.now(), performance.now()];
 
@@ -257,18 +270,25 @@ function stopVerdict(): Verdict {
 }
 
 function writeGauges(): void {
-  const activeMs = performance.eventLoopUtilization().active;
-  for (const [index, { pool }] of relays.entries()) {
-    const { open, busy, inFlight, window, permitWaitMs, roundTripMs, couldGoDeep } = pool.counts;
-    const base = (threadIndex * setup.relayCapacity + index) * gaugeCount;
-    gauges[base + gaugeSlot.sessionsOpen] = open;
-    gauges[base + gaugeSlot.sessionsBusy] = busy;
-    gauges[base + gaugeSlot.inFlight] = inFlight;
-    gauges[base + gaugeSlot.window] = window;
-    gauges[base + gaugeSlot.permitWaitMs] = permitWaitMs;
+  const activeMs = activeBeforeMs + performance.eventLoopUtilization().active;
+  for (const [index, { pool, waitedMs }] of relays.entries()) {
+    const { counts } = pool;
+    const base = gaugeBase(index);
+    gauges[base + gaugeSlot.sessionsConnecting] = counts.connecting;
+    gauges[base + gaugeSlot.sessionsOpen] = counts.open;
+    gauges[base + gaugeSlot.sessionsBusy] = counts.busy;
+    gauges[base + gaugeSlot.inFlight] = counts.inFlight;
+    gauges[base + gaugeSlot.window] = counts.window;
+    gauges[base + gaugeSlot.permitWaitMs] = waitedMs + counts.permitWaitMs;
     gauges[base + gaugeSlot.activeMs] = activeMs;
-    gauges[base + gaugeSlot.roundTripMs] = roundTripMs;
-    gauges[base + gaugeSlot.couldGoDeep] = couldGoDeep ? 1 : 0;
+    gauges[base + gaugeSlot.roundTripMs] = counts.roundTripMs;
+    gauges[base + gaugeSlot.couldGoDeep] = counts.couldGoDeep ? 1 : 0;
     gauges[base + gaugeSlot.loopLagMs] = Math.max(lagMs, lastLagMs);
   }
+  writeTimes(sharedCommitTimes, threadIndex * timesLength, commitTimes);
+}
+
+/** Where this thread's gauges for a relay begin. */
+function gaugeBase(relay: number): number {
+  return (threadIndex * setup.relayCapacity + relay) * gaugeCount;
 }

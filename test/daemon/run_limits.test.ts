@@ -101,3 +101,27 @@ test('warm-up over three days: each has its volume, none before, no limit behind
   assert.match(limits.describeHold() ?? '', /^relay box warm-up, day 3: 120 until 2027-01-19T00:00:00Z/);
   assert.ok(sendOn(4) > 500);
 });
+
+test('what limits have granted never goes back, though campaigns and lanes come and go', () => {
+  const { limits, time, sendFor } = open({ rates: [{ count: 10, perMs: second }] }, [laneOf('gmail', 5)]);
+  const grantedBy = (subject: string): number =>
+    limits.countBySubject().find(({ limit }) => limit === subject)?.granted ?? 0;
+  limits.setCampaign('spring', { rates: [{ count: 100, perMs: second }] });
+  sendFor('gmail', 10 * second);
+  const before = grantedBy('campaign');
+  assert.ok(before > 0);
+  sendFor('gmail', 10 * second);
+  limits.dropCampaign('spring');
+  time.ms += 10 * second;
+  const shared = grantedBy('relay box');
+  limits.sweep();
+  assert.equal(grantedBy('relay box'), shared, 'what is still there was counted again');
+  const after = grantedBy('campaign');
+  assert.ok(after > before, 'what was granted since it was looked at last is lost');
+  limits.setCampaign('spring', { rates: [{ count: 100, perMs: second }] });
+  assert.equal(grantedBy('campaign'), after);
+  // Out of the configuration: what it had counted is not counted again as of no lane.
+  const lanes = grantedBy('lane gmail');
+  limits.change({ pace: none, relays: [{ name: 'box', pace: none }], lanes: [] });
+  assert.deepEqual([grantedBy('lane gmail'), grantedBy('lane')], [lanes, 0]);
+});

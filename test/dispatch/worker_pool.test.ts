@@ -7,7 +7,7 @@ import { test, type TestContext } from 'node:test';
 import { openWorkerPool, type WorkerPool } from '../../src/dispatch/worker_pool.ts';
 import { packRecipients } from '../../src/mail/batch.ts';
 import type { CampaignPlan } from '../../src/mail/campaign.ts';
-import { startSandbox, type Sandbox } from '../../src/sandbox/sandbox.ts';
+import { startSandbox } from '../../src/sandbox/sandbox.ts';
 import { createLimiter } from '../../src/schedule/limiter.ts';
 import type { BatchTask } from '../../src/worker/contract.ts';
 
@@ -49,7 +49,7 @@ function taskOf(batchId: number, rows: number): BatchTask {
   };
 }
 
-async function open(context: TestContext, threads: number): Promise<{ sandbox: Sandbox; pool: WorkerPool }> {
+async function open(context: TestContext, threads: number, limiter = createLimiter([])) {
   const sandbox = await startSandbox({ keep: 'envelopes' });
   const relay = {
     name: 'test',
@@ -68,13 +68,18 @@ async function open(context: TestContext, threads: number): Promise<{ sandbox: S
   } as const;
   const directory = mkdtempSync(join(tmpdir(), 'posthaste-test-'));
   const journal = { directory, run: 'test', durability: 'process' } as const;
-  const pool = openWorkerPool({ relays: [relay], dkim: [], threads, limiter: createLimiter([]), journal });
+  const pool = openWorkerPool({ relays: [relay], dkim: [], threads, limiter, journal });
   context.after(async () => {
     await pool.close();
     await sandbox.close();
     rmSync(directory, { recursive: true });
   });
-  return { sandbox, pool };
+  return { sandbox, pool, relay };
+}
+
+/** How many commits of journals were timed. */
+function countCommits(pool: WorkerPool): number {
+  return pool.journalTimes().counts.reduce((sum, count) => sum + count, 0);
 }
 
 test('a batch comes back with one outcome for each recipient', async (context) => {
@@ -148,3 +153,39 @@ async function until(condition: () => boolean): Promise<void> {
     await new Promise((resolve) => setTimeout(resolve, 2));
   }
 }
+
+test('totals go on where a thread that died has left them', async (context) => {
+  const { pool } = await open(context, 1);
+  await pool.run(taskOf(1, 400));
+  await until(() => countCommits(pool) > 0);
+  // Until what it had to tell is told.
+  let before = 0;
+  await until(() => {
+    const { activeMs } = pool.gauges(0);
+    const isStill = activeMs === before;
+    before = activeMs;
+    return isStill;
+  });
+  const commits = countCommits(pool);
+  const broken = packRecipients([{ row: 1, line: 2, address: 'a@b.example', cells: [] }]);
+  const withoutCells = Buffer.from(Buffer.from(broken).toString().replace('[]]', 'null]'));
+  await assert.rejects(pool.run({ ...taskOf(2, 1), payload: withoutCells }), TypeError);
+  await pool.run(taskOf(3, 1));
+  await until(() => countCommits(pool) !== commits);
+  assert.ok(countCommits(pool) > commits);
+  assert.ok(pool.gauges(0).activeMs > before);
+});
+
+test('what was waited for permits is not forgotten where a reload gives a relay new sessions', async (context) => {
+  const limiter = createLimiter([{ kind: 'rate', name: 'slow', rate: { count: 20, perMs: 1000 } }]);
+  const { sandbox, pool, relay } = await open(context, 1, limiter);
+  await pool.run({ ...taskOf(1, 8), limits: [0] });
+  await until(() => pool.gauges(0).permitWaitMs > 200);
+  const { permitWaitMs } = pool.gauges(0);
+  pool.change({ relays: [{ ...relay, maxMessages: 7 }], dkim: [] });
+  await until(() => pool.gauges(0).sessionsOpen === 0);
+  await pool.run(taskOf(2, 8));
+  await until(() => pool.gauges(0).sessionsOpen > 0);
+  assert.ok(pool.gauges(0).permitWaitMs >= permitWaitMs);
+  assert.equal(sandbox.stats().accepted, 16);
+});

@@ -16,13 +16,18 @@ import { readJournals } from '../../src/journal/reader.ts';
 import { JournalWriter } from '../../src/journal/writer.ts';
 import type { Outcome } from '../../src/mail/outcome.ts';
 import { makeReply } from '../../src/mail/reply.ts';
+import { emptyTransactionTimes } from '../../src/mail/transaction_times.ts';
 import { judgeReply } from '../../src/mail/verdict.ts';
 
 const batch = { batchId: 7, campaignId: 1, attempt: 2 };
 
-function open(context: TestContext, durability: 'process' | 'power' = 'process') {
+function open(
+  context: TestContext,
+  durability: 'process' | 'power' = 'process',
+  times = emptyTransactionTimes(),
+) {
   const directory = join(mkdtempSync(join(tmpdir(), 'posthaste-test-')), 'journal');
-  const writer = new JournalWriter({ directory, run: 'a', writer: 0, durability });
+  const writer = new JournalWriter({ directory, run: 'a', writer: 0, durability }, times);
   context.after(() => {
     writer.close();
     rmSync(join(directory, '..'), { recursive: true });
@@ -141,3 +146,20 @@ test('damage in one block leaves what other blocks say of the batch its meaning'
   const found = readJournals(directory).batches.get(7);
   assert.deepEqual([found?.isDamaged, found?.outcomes.get(2)?.kind], [true, 'accepted']);
 });
+
+for (const durability of ['process', 'power'] as const) {
+  test(`each commit that has something to write is timed once (${durability})`, async (context) => {
+    const times = emptyTransactionTimes();
+    const { writer } = open(context, durability, times);
+    const count = (): number => times.counts.reduce((sum, one) => sum + one, 0);
+    await writer.commit();
+    assert.equal(count(), 0);
+    for (let row = 1; row <= 3; row += 1) writer.noteEnd(batch, row);
+    await writer.commit();
+    assert.equal(count(), 1);
+    writer.noteEnd(batch, 4);
+    await writer.commit();
+    assert.equal(count(), 2);
+    assert.ok(times.sumSeconds > 0);
+  });
+}

@@ -1,7 +1,7 @@
 // Events and samples as the recorder gets them, for its tests.
 import type { BatchSettled, PosthasteEvent } from '../../src/mail/event.ts';
 import type { Verdict } from '../../src/mail/verdict.ts';
-import type { Sample } from '../../src/metrics/recorder.ts';
+import type { Sample } from '../../src/metrics/record_sample.ts';
 
 export const bucketsSeconds = [0.01, 0.1, 1];
 
@@ -63,17 +63,19 @@ export const sample: Sample = {
       state: 'up',
       rateFactor: 1,
       sessionsAllowed: 5,
+      sessionsConnecting: 1,
       sessionsOpen: 5,
       sessionsBusy: 3,
-      inFlight: 3,
-      window: 5,
+      inFlight: 6,
+      window: 10,
       permitWaitMs: 250,
     },
   ],
-  limits: [{ limit: 'relay primary', granted: 400, refusals: 3 }],
+  limits: [{ limit: 'relay primary', granted: 400, refusals: 3, holdMs: 2500 }],
   batchesInHand: 2,
   loopLagsMs: [3, 1],
-  commitTimes: { counts: [1, 2, 0, 0], sumSeconds: 0.2 },
+  journalTimes: { counts: [7, 1, 0, 0], sumSeconds: 0.01 },
+  ledgerTimes: { counts: [1, 2, 0, 0], sumSeconds: 0.2 },
   ledgerBytes: 40_960,
   journalBytes: 1024,
 };

@@ -22,7 +22,7 @@ function setUp(changes: Partial<RecorderOptions> = {}): Setup {
   const recorder = createRecorder({
     version: '1.2.3',
     relays: ['primary', 'second'],
-    lanes: ['gmail'],
+    isLane: (lane) => lane === 'gmail',
     transactionBucketsSeconds: bucketsSeconds,
     events: fanout,
     sample: () => Promise.resolve(sample),
@@ -99,6 +99,57 @@ describe('events', () => {
     recorder.close();
   });
 
+  test('what an alert counts is there at 0 before it happens first, or that first time would be no increase', async () => {
+    const { recorder } = setUp();
+    assertSamples(await scrape(recorder), {
+      'posthaste_relay_failures_total{relay="second",category="relay-auth"}': 0,
+      'posthaste_rejections_total{relay="second",category="reputation"}': 0,
+      'posthaste_rejections_total{relay="second",category="authentication"}': 0,
+      'posthaste_deferrals_total{relay="second",category="rate-limited"}': 0,
+      'posthaste_outcomes_total{relay="second",kind="inDoubt"}': 0,
+      'posthaste_end_to_end_seconds_count{relay="second"}': 0,
+    });
+    recorder.close();
+  });
+
+  test('a relay that a reload has added begins at 0, too', async () => {
+    const third = { ...sample, relays: sample.relays.map((one) => ({ ...one, relay: 'third' })) };
+    const { recorder } = setUp({ sample: () => Promise.resolve(third) });
+    assertSamples(await scrape(recorder), {
+      'posthaste_relay_up{relay="third"}': 1,
+      'posthaste_relay_failures_total{relay="third",category="relay-auth"}': 0,
+    });
+    recorder.close();
+  });
+
+  test('a lane counts as other until it is configured', async () => {
+    const configured = new Set<string>();
+    const { fanout, recorder } = setUp({ isLane: (lane) => configured.has(lane) });
+    fanout.publish(settledBatch('spring', 'primary', 100));
+    configured.add('gmail');
+    fanout.publish(settledBatch('spring', 'primary', 10));
+    assertSamples(await scrape(recorder), {
+      'posthaste_lane_outcomes_total{lane="other",kind="accepted"}': 80,
+      'posthaste_lane_outcomes_total{lane="gmail",kind="accepted"}': 8,
+      'posthaste_lane_rejections_total{lane="other",category="no-such-recipient"}': 10,
+    });
+    recorder.close();
+  });
+
+  test('who was due for hours is told apart from who was due for a minute', async () => {
+    const { fanout, recorder } = setUp();
+    fanout.publish({ ...settledBatch('spring', 'primary', 100), ageSeconds: 45 });
+    fanout.publish({ ...settledBatch('spring', 'primary', 10), ageSeconds: 10_000 });
+    assertSamples(await scrape(recorder), {
+      'posthaste_end_to_end_seconds_bucket{relay="primary",le="15"}': 0,
+      'posthaste_end_to_end_seconds_bucket{relay="primary",le="60"}': 80,
+      'posthaste_end_to_end_seconds_bucket{relay="primary",le="3600"}': 80,
+      'posthaste_end_to_end_seconds_bucket{relay="primary",le="14400"}': 88,
+      'posthaste_end_to_end_seconds_sum{relay="primary"}': 83_600,
+    });
+    recorder.close();
+  });
+
   test('buckets of another shape are a bug', () => {
     const { fanout, recorder } = setUp();
     assert.throws(
@@ -163,10 +214,27 @@ describe('samples', () => {
       posthaste_oldest_due_timestamp_seconds: 1_700_000_000.5,
       posthaste_worker_threads: 2,
       posthaste_worker_active_seconds_total: 1.5,
+      'posthaste_sessions{relay="primary",state="connecting"}': 1,
       'posthaste_sessions{relay="primary",state="open"}': 5,
       'posthaste_sessions{relay="primary",state="busy"}': 3,
       'posthaste_permit_wait_seconds_total{relay="primary"}': 0.25,
+      'posthaste_transactions_in_flight{relay="primary"}': 6,
+      'posthaste_transaction_window{relay="primary"}': 10,
+      'posthaste_limit_hold_seconds{limit="relay primary"}': 2.5,
+      'posthaste_limit_grants_total{limit="relay primary"}': 400,
+      'posthaste_limit_waits_total{limit="relay primary"}': 3,
+      'posthaste_commit_seconds_count{store="ledger"}': 3,
+      'posthaste_commit_seconds_count{store="journal"}': 8,
+      'posthaste_state_bytes{store="journal"}': 1024,
+      'posthaste_loop_lag_seconds{thread="main"}': 0.003,
+      'posthaste_loop_lag_seconds{thread="1"}': 0.001,
     });
+    recorder.close();
+  });
+
+  test('a single run has no event log, and none that cannot be written', async () => {
+    const { recorder } = setUp();
+    assert.equal((await scrape(recorder)).has('posthaste_event_log_sound'), false);
     recorder.close();
   });
 
@@ -180,13 +248,24 @@ describe('samples', () => {
     let broken = false;
     const { recorder, errors } = setUp({
       sample: () => (broken ? Promise.reject(new Error('disk')) : Promise.resolve(sample)),
+      service: () => ({ campaigns: { running: 1, failed: 0 }, eventsLost: 7, isEventLogSound: false }),
     });
     await recorder.render();
     broken = true;
     const found = await scrape(recorder);
     for (const name of found.keys())
-      assert.doesNotMatch(name, /pending|oldest|sessions|permit_wait_seconds_total|worker/);
-    assertSamples(found, { posthaste_sample_failures_total: 1, posthaste_campaigns_running: 0 });
+      assert.doesNotMatch(
+        name,
+        /pending|oldest|sessions|in_flight|window|hold|permit_wait_seconds_total|worker/,
+      );
+    assertSamples(found, {
+      posthaste_sample_failures_total: 1,
+      posthaste_campaigns_running: 0,
+      // A total that fell to 0 here and rose again would be 7 more events lost.
+      posthaste_events_lost_total: 7,
+      posthaste_event_log_sound: 0,
+      'posthaste_campaigns{state="running"}': 1,
+    });
     assert.match(String(errors[0]), /disk/);
     recorder.close();
   });

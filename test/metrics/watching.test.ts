@@ -32,7 +32,8 @@ function rulesIn(name: string): Rule[] {
 interface Panel {
   readonly title: string;
   readonly type: string;
-  readonly targets?: readonly { readonly expr: string }[];
+  readonly datasource?: { readonly uid: string };
+  readonly targets?: readonly { readonly expr: string; readonly datasource?: { readonly uid: string } }[];
 }
 
 function panels(): Panel[] {
@@ -133,18 +134,59 @@ scrape_configs:
   return `http://127.0.0.1:${port}`;
 }
 
-/** How many series a query has; a query that has none has 0, one that is wrong fails. */
-async function countSeries(prometheus: string, query: string): Promise<number> {
+/** How many numbers a query has for an answer, NaN not among them; a query that is wrong fails. */
+async function countNumbers(prometheus: string, query: string): Promise<number> {
   const asked = await fetch(`${prometheus}/api/v1/query?query=${encodeURIComponent(query)}`).catch(
     () => undefined,
   );
   if (asked === undefined) return 0;
-  const answer: { status: string; data?: { result: unknown[] }; error?: string } = JSON.parse(
-    await asked.text(),
-  );
+  const answer: { status: string; data?: { result: { value: [number, string] }[] }; error?: string } =
+    JSON.parse(await asked.text());
   assert.equal(answer.status, 'success', `${query}: ${answer.error}`);
-  return answer.data?.result.length ?? 0;
+  return (answer.data?.result ?? []).filter(({ value: [, number] }) => number !== 'NaN').length;
 }
+
+/** A panel's query, as Grafana asks it for all daemons. */
+function inGrafana(query: string): string {
+  return query.replaceAll('$__rate_interval', '10s').replaceAll('$instance', '.*');
+}
+
+test('every query of the dashboard is of the chosen data source and daemons', () => {
+  for (const { title, datasource, targets = [] } of panels()) {
+    for (const one of [datasource, ...targets.map((target) => target.datasource)])
+      assert.equal(one?.uid, '${datasource}', title);
+    for (const { expr } of targets)
+      assert.equal(
+        [...expr.matchAll(/\b(?:posthaste[_:]|process_)/g)].length,
+        [...expr.matchAll(/instance=~"\$instance"/g)].length,
+        expr,
+      );
+  }
+});
+
+test('a campaign that waits for its time is not late, and one whose relay is paused is', async (context) => {
+  const serving = await openServing(context, 20, { config: 'metrics: { listen: 0 }\n' });
+  serving.folder.write('campaign.yaml', `${campaignYaml}startAt: 2999-01-01T00:00\n`);
+  const daemon = await serving.start();
+  const [, url = ''] = /metrics on (http:\/\/\S+\/metrics)/.exec(daemon.text()) ?? [];
+  /** Waits for so many recipients; returns whether any of them is due. */
+  const isDueOnceThereAre = async (recipients: number): Promise<boolean> => {
+    for (let tries = 0; tries < 500; tries += 1) {
+      const text = await (await fetch(url)).text();
+      if (text.includes(`\nposthaste_pending_recipients ${recipients}\n`))
+        return /^posthaste_oldest_due_timestamp_seconds \d/m.test(text);
+      await new Promise((again) => setTimeout(again, 20));
+    }
+    return assert.fail(`there were never ${recipients} pending`);
+  };
+  await serving.ok(['submit', 'campaign.yaml', 'list.csv']);
+  assert.equal(await isDueOnceThereAre(20), false);
+  await serving.ok(['relays', '--pause', 'primary']);
+  serving.folder.write('campaign.yaml', campaignYaml.replace('name: spring', 'name: summer'));
+  await serving.ok(['submit', 'campaign.yaml', 'list.csv']);
+  assert.equal(await isDueOnceThereAre(40), true);
+  assert.equal((await serving.stop()).code, 0);
+});
 
 test(
   'a real Prometheus that scrapes a real daemon has an answer for every panel',
@@ -166,16 +208,18 @@ test(
     const [, url = ''] = /metrics on http:\/\/(\S+)\/metrics/.exec(daemon.text()) ?? [];
     const prometheus = await startPrometheus(context, serving.folder.path, url);
     const wanted = panels().flatMap(({ title, targets = [] }) =>
-      targets.map(({ expr }) => ({ title, query: expr.replaceAll('$__rate_interval', '10s') })),
+      targets.map(({ expr }) => ({ title, query: inGrafana(expr) })),
     );
     const recorded = rulesIn('recording_rules.yml').map(({ record = '' }) => ({
       title: 'recorded',
       query: record,
     }));
-    let left = [...wanted, ...recorded];
+    // Of alerts, what is not ours.
+    const started = { title: 'restarts', query: 'process_start_time_seconds{job="posthaste"}' };
+    let left = [...wanted, ...recorded, started];
     for (let tries = 0; left.length > 0 && tries < 100; tries += 1) {
       await new Promise((again) => setTimeout(again, 200));
-      const counts = await Promise.all(left.map(({ query }) => countSeries(prometheus, query)));
+      const counts = await Promise.all(left.map(({ query }) => countNumbers(prometheus, query)));
       left = left.filter((_, index) => counts[index] === 0);
     }
     assert.deepEqual(left, []);

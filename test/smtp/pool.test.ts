@@ -281,3 +281,19 @@ test('closing waits for what is in flight', async (context) => {
   assert.deepEqual(work.kinds(), ['accepted']);
   assert.equal(pool.counts.open, 0);
 });
+
+test('what waits for a silent relay is counted: sessions that connect, and transactions on the wire', async (context) => {
+  const unmet = await open(context, 2, { faults: [parseFault('greeting: silence')] });
+  give(unmet.work, unmet.pool, 5);
+  // A relay that nobody has met is asked for one session first.
+  await until(() => unmet.pool.counts.connecting === 1);
+  assert.deepEqual([unmet.pool.counts.open, unmet.pool.counts.window], [0, 0]);
+  await unmet.sandbox.close();
+  await until(() => unmet.pool.counts.connecting === 0);
+  const silent = await open(context, 1, { faults: [parseFault('end: silence')] });
+  give(silent.work, silent.pool, 5);
+  await until(() => silent.pool.counts.inFlight === 2);
+  assert.deepEqual([silent.pool.counts.busy, silent.pool.counts.window], [1, 2]);
+  silent.pool.abort();
+  await until(() => silent.work.settled.length >= 2);
+});
