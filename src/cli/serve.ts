@@ -49,7 +49,6 @@ async function serve({ config: path, state, relay, metrics }: ServeFlags): Promi
   const stopListening = followSignals(service);
   try {
     await service.start();
-    if (service.metricsUrl !== undefined) log.info(`metrics on ${service.metricsUrl}/metrics`);
     await service.over();
     log.info('stopped');
     return ExitCode.ok;

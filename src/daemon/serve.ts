@@ -57,10 +57,6 @@ export class Service {
     this.#daemon.events.subscribe((event) => this.#note(event));
   }
 
-  get metricsUrl(): string | undefined {
-    return this.#metrics?.url;
-  }
-
   /** Throws what cannot be opened or listened on; then everything is closed again. */
   async start(): Promise<void> {
     try {
@@ -76,6 +72,8 @@ export class Service {
     const { config, version, log } = this.#options;
     await this.#daemon.start();
     this.#metrics = await this.#startMetrics();
+    // Before it says that it is ready: who reads the log knows everything by then.
+    if (this.#metrics !== undefined) log.info(`metrics on ${this.#metrics.url}/metrics`);
     this.#control = await startControl({
       ...config.control,
       version,
