@@ -67,16 +67,16 @@ async function startServing(
   };
 }
 
+/** Resolves to where its metrics are, once it takes campaigns. */
 async function waitUntilReady(child: ChildProcess): Promise<string> {
   if (child.stderr === null) throw new Error('a child without stderr');
-  const lines = createInterface({ input: child.stderr });
-  let url = '';
-  for await (const line of lines) {
-    const [, found] = /metrics on (http:\S+)\/metrics/.exec(line) ?? [];
-    url = found ?? url;
-    if (url !== '') break;
+  let url: string | undefined;
+  for await (const line of createInterface({ input: child.stderr })) {
+    url ??= /metrics on (http:\S+)\/metrics/.exec(line)?.[1];
+    if (/"msg":"ready"/.test(line)) break;
   }
   child.stderr.resume();
+  if (url === undefined) throw new Error('the daemon did not say where its metrics are');
   return url;
 }
 
