@@ -15,7 +15,7 @@ export interface RouteInput {
   /** Of routes that take a stream. */
   readonly stream: AsyncIterable<Uint8Array>;
   readonly signal: AbortSignal;
-  /** RFC of server-sent events: where the client was. */
+  /** Of server-sent events: the id that the client had last. */
   readonly lastEventId: string | undefined;
 }
 

@@ -5,6 +5,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { createServer as createTlsServer } from 'node:https';
 import { connect, type AddressInfo, type Socket } from 'node:net';
 import { ExitCode, messageOf, PosthasteError, systemCodeOf } from '../base/error.ts';
+import { closeHttpServer } from '../base/http.ts';
 import { HttpRefusal, refusalOf, type Answer } from './answer.ts';
 import { checkCaller, type TcpRules } from './guard.ts';
 import { describeApi } from './openapi.ts';
@@ -82,11 +83,11 @@ export async function startControl(options: ControlOptions): Promise<ControlServ
       tcpPort: tcp?.port,
       close: async () => {
         closing.abort();
-        await Promise.all(servers.map((server) => closeServer(server)));
+        await Promise.all(servers.map((server) => closeHttpServer(server, closeGraceMs)));
       },
     };
   } catch (error) {
-    await closeServer(socket);
+    await closeHttpServer(socket, closeGraceMs);
     throw error;
   }
 }
@@ -350,15 +351,6 @@ function drain(request: IncomingMessage): void {
   request.once('close', () => clearTimeout(timer));
   request.on('error', () => {});
   request.resume();
-}
-
-async function closeServer(server: Server): Promise<void> {
-  const closed = once(server, 'close');
-  server.close();
-  server.closeIdleConnections();
-  const timer = setTimeout(() => server.closeAllConnections(), closeGraceMs);
-  await closed;
-  clearTimeout(timer);
 }
 
 function listenError(place: string, cause: unknown): PosthasteError {

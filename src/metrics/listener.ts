@@ -1,8 +1,9 @@
 // The HTTP listener for machines that watch: /metrics, /healthz, /readyz.
 import { once } from 'node:events';
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { ExitCode, messageOf, PosthasteError, systemCodeOf } from '../base/error.ts';
+import { closeHttpServer } from '../base/http.ts';
 import { invariant } from '../base/invariant.ts';
 
 export interface ListenerOptions {
@@ -51,7 +52,7 @@ export async function startListener(options: ListenerOptions): Promise<MetricsLi
   }
   const address = server.address();
   invariant(address !== null && typeof address === 'object', 'a TCP listener without an address');
-  return { address, close: () => closeServer(server) };
+  return { address, close: () => closeHttpServer(server, closeGraceMs) };
 }
 
 /** Scrapers and probes send a line and a few headers; whoever needs longer is none. */
@@ -110,15 +111,6 @@ async function answerTo(options: ListenerOptions, request: IncomingMessage): Pro
 function answerOf(condition: Condition): Answer {
   if (condition.ok) return { status: 200, body: 'ok\n' };
   return { status: 503, body: condition.reasons.map((reason) => `${reason}\n`).join('') };
-}
-
-async function closeServer(server: Server): Promise<void> {
-  const closed = once(server, 'close');
-  server.close();
-  server.closeIdleConnections();
-  const timer = setTimeout(() => server.closeAllConnections(), closeGraceMs);
-  await closed;
-  clearTimeout(timer);
 }
 
 function listenError({ host, port }: ListenerOptions, cause: unknown): PosthasteError {
