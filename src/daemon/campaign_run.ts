@@ -119,11 +119,11 @@ export class CampaignRun {
   /** Sends everything. Throws PosthasteErrors for bad lists and for relays out of reach; nothing is lost then. */
   async run(): Promise<SendReport> {
     const meter = this.#makeMeter();
-    const unsubscribe = this.#engine.subscribe((event) => meter.note(event));
+    const unfollow = this.#engine.follow(this.#record.name, (event) => meter.note(event));
     try {
       return await this.#runMetered(meter);
     } finally {
-      unsubscribe();
+      unfollow();
       await this.#list?.close();
     }
   }
@@ -206,7 +206,7 @@ export class CampaignRun {
     const [first] = this.#request.relays;
     const relay = first === undefined ? undefined : this.#engine.relay(first.name);
     const number = this.#engine.options.relays.findIndex(({ name }) => name === first?.name);
-    return new RunMeter(this.#record.name, relay, Math.max(0, number), this.#engine.threads);
+    return new RunMeter(relay, Math.max(0, number), this.#engine.threads);
   }
 
   /** Whoever adds a lane to hold a provider back must know that what is stored already is not held. */

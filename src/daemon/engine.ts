@@ -37,6 +37,8 @@ export class Engine {
   readonly #lag = new LoopLag();
   /** Names of the campaigns that are being sent, by id. */
   readonly #sending = new Map<number, string>();
+  /** Who follows a campaign, by its name. */
+  readonly #followers = new Map<string, (event: PosthasteEvent) => void>();
   /** Relays that were taken out of the configuration. */
   readonly #gone = new Set<string>();
   #running: Promise<void> | undefined;
@@ -58,6 +60,9 @@ export class Engine {
       log.error({ err: error, event: event.kind }, 'a listener failed'),
     );
     this.subscribe((event) => logEvent(log, event));
+    this.subscribe((event) => {
+      if ('campaign' in event) this.#followers.get(event.campaign)?.(event);
+    });
     this.#quotas = new QuotaKeeper(limits, ledger, systemClock, (error) => this.#fail(error));
     this.dispatcher = new Dispatcher(
       {
@@ -100,6 +105,12 @@ export class Engine {
   /** Follows the events of this run; all of them are durable when they come. Returns what ends it. */
   subscribe(listener: (event: PosthasteEvent) => void): () => void {
     return this.#events.subscribe(listener);
+  }
+
+  /** The same for the one run of a campaign: of a thousand, none hears of the others. Returns what ends it. */
+  follow(campaign: string, listener: (event: PosthasteEvent) => void): () => void {
+    this.#followers.set(campaign, listener);
+    return () => this.#followers.delete(campaign);
   }
 
   get events(): Fanout<PosthasteEvent> {

@@ -37,10 +37,6 @@ export type DispatchEnd =
 export class CampaignDesk {
   readonly campaign: DispatchCampaign;
   readonly over: Promise<DispatchEnd>;
-  /** Batches that wait for a relay: claimed, and in nobody's hand. */
-  parked = 0;
-  /** Something has happened since it was last asked whether all is done. */
-  isTouched = true;
   isListComplete = false;
   /** Whoever waits is cancelled, now and as the list brings them. */
   isCancelled = false;
@@ -76,7 +72,6 @@ export class CampaignDesk {
 
   /** What a batch came to; a pause where it went on too badly. */
   note(lane: string, outcomes: readonly Outcome[]): GuardPause | undefined {
-    this.isTouched = true;
     return this.#guard.note(lane, outcomes);
   }
 

@@ -6,6 +6,7 @@ import type { HandshakeFailure } from '../smtp/handshake.ts';
 import type { BatchReport } from '../worker/contract.ts';
 import { AlarmClock } from './alarm_clock.ts';
 import { CampaignDesk, type DispatchCampaign, type DispatchEnd } from './campaign_desk.ts';
+import { CampaignDesks } from './campaign_desks.ts';
 import { Hands, type BatchRunner, type HeldBatch } from './hands.ts';
 import { LaneClaims, type ClaimedBatch, type LaneLedger } from './lane_claims.ts';
 import type { DispatchRelay, SlowDown } from './relay_desk.ts';
@@ -58,7 +59,7 @@ export class Dispatcher {
   readonly #hands: Hands;
   readonly #claims: LaneClaims;
   readonly #settling: Settling;
-  readonly #desks = new Map<number, CampaignDesk>();
+  readonly #desks = new CampaignDesks();
   readonly relays: RelayDesks;
   #crashes = 0;
   #isStopped = false;
@@ -102,18 +103,18 @@ export class Dispatcher {
   async add(campaign: DispatchCampaign): Promise<DispatchEnd> {
     if (this.#failure !== undefined) throw this.#failure.error;
     const desk = new CampaignDesk(campaign);
-    invariant(!this.#desks.has(campaign.id), `campaign ${campaign.name} is being sent already`);
-    this.#desks.set(campaign.id, desk);
-    if (this.#isStopped) desk.decide({ kind: 'stopped' });
+    invariant(this.#desks.get(campaign.id) === undefined, `campaign ${campaign.name} is being sent already`);
+    this.#desks.add(desk);
+    if (this.#isStopped) this.#desks.decide(desk, { kind: 'stopped' });
     await this.#claims.add(campaign.id, campaign.weight);
-    this.rouse();
+    this.#touch(desk);
     return desk.over;
   }
 
   /** There are new batches of a campaign in the ledger, of these lanes. */
   notifyStored(campaignId: number, lanes: Iterable<string>): void {
     for (const lane of lanes) this.#claims.note(campaignId, lane, 0);
-    this.rouse();
+    this.#touch(this.#desks.get(campaignId));
   }
 
   /** A campaign's list is stored to its end: when nothing is pending any more, it is finished. */
@@ -121,13 +122,17 @@ export class Dispatcher {
     const desk = this.#desks.get(campaignId);
     if (desk === undefined) return;
     desk.isListComplete = true;
-    desk.isTouched = true;
-    this.rouse();
+    this.#touch(desk);
   }
 
   /** To be called when something has changed that the dispatcher looks at: a relay is held no more. */
   rouse(): void {
     this.#alarm.rouse();
+  }
+
+  #touch(desk: CampaignDesk | undefined): void {
+    if (desk !== undefined) this.#desks.touch(desk);
+    this.rouse();
   }
 
   /** Claims nothing more of a campaign; what no session has taken comes back. */
@@ -144,7 +149,7 @@ export class Dispatcher {
     if (desk === undefined) return;
     desk.isCancelled = true;
     this.#runner.recallCampaign(campaignId);
-    this.rouse();
+    this.#touch(desk);
   }
 
   /** Changes a campaign's share. */
@@ -160,16 +165,16 @@ export class Dispatcher {
   /** Claims nothing more; `run` returns when what is in hand has come back. The threads are told by the caller. */
   stop(): void {
     this.#isStopped = true;
-    for (const [id, desk] of this.#desks) {
-      desk.decide({ kind: 'stopped' });
-      this.#claims.setOpen(id, false);
+    for (const desk of this.#desks.all()) {
+      this.#desks.decide(desk, { kind: 'stopped' });
+      this.#claims.setOpen(desk.campaign.id, false);
     }
     this.rouse();
   }
 
   /** Everything that no session has taken comes back, and goes again by what is said then. */
   recallAll(): void {
-    for (const id of this.#desks.keys()) this.#runner.recallCampaign(id);
+    for (const { campaign } of this.#desks.all()) this.#runner.recallCampaign(campaign.id);
   }
 
   /** Runs until it is stopped. Throws when the ledger cannot be written, or on a bug; nothing is lost then either. */
@@ -185,7 +190,7 @@ export class Dispatcher {
       }
     } catch (error) {
       this.#failure = { error };
-      for (const desk of this.#desks.values()) desk.fail(error);
+      for (const desk of this.#desks.all()) desk.fail(error);
       this.#desks.clear();
       throw error;
     }
@@ -193,7 +198,9 @@ export class Dispatcher {
 
   async #claim(): Promise<void> {
     const now = this.#options.clock.now();
-    for (const desk of this.#desks.values()) if (desk.end === undefined) await this.#tend(desk, now);
+    const room = this.relays.describeRoom(this.#countOfRelay, now);
+    for (const { desk, isTouched } of this.#desks.takeUnseen(now, room))
+      await this.#tend(desk, isTouched, now);
     while (this.#hands.room > 0) {
       const batch = await this.#claims.claim(now);
       if (batch === undefined) return;
@@ -202,24 +209,24 @@ export class Dispatcher {
   }
 
   /** Opens or closes a campaign for what is claimed next, and sees whether it is over. */
-  async #tend(desk: CampaignDesk, now: number): Promise<void> {
+  async #tend(desk: CampaignDesk, isTouched: boolean, now: number): Promise<void> {
     const { id, relays } = desk.campaign;
     const sendTime = desk.sendTime(now);
+    this.#desks.noteChange(endOf(sendTime));
     const isOver = sendTime.kind === 'over' || desk.isCancelled;
-    if (isOver) await this.#dismissWaiting(desk, now);
+    const isDismissed = isOver && (await this.#dismissWaiting(desk, now));
     const maySend = sendTime.kind === 'open' && !desk.isCancelled;
     // A batch whose lane has to wait would send for as long as that takes.
     if (!maySend && this.inHandOf(id) > 0) this.#runner.recallCampaign(id);
     this.#claims.setOpen(id, maySend && this.relays.hasRoom(relays, this.#countOfRelay, now));
-    await this.#seeWhetherDone(desk);
+    if (isTouched || isDismissed) await this.#seeWhetherDone(desk);
     if (desk.end === undefined && sendTime.kind === 'closed') this.#sayThatItWaits(desk, sendTime.opensAt);
   }
 
+  /** What is in hand, or is still to be stored, touches it again. */
   async #seeWhetherDone(desk: CampaignDesk): Promise<void> {
     const { id } = desk.campaign;
-    if (!desk.isTouched || !desk.isListComplete || this.inHandOf(id) > 0) return;
-    // What comes back or is stored from now on touches it again.
-    desk.isTouched = false;
+    if (!desk.isListComplete || this.inHandOf(id) > 0) return;
     if ((await this.#ledger.nextDueAt(id)) === undefined) this.#decide(desk, { kind: 'finished' });
   }
 
@@ -246,7 +253,8 @@ export class Dispatcher {
       now,
     );
     if (!isFull) return;
-    for (const { campaign, end } of this.#desks.values()) {
+    this.#desks.forgetRoom();
+    for (const { campaign, end } of this.#desks.all()) {
       if (end === undefined && !this.relays.hasRoom(campaign.relays, this.#countOfRelay, now))
         this.#claims.setOpen(campaign.id, false);
     }
@@ -260,19 +268,19 @@ export class Dispatcher {
 
   /**
    * The deadline is over, or the campaign cancelled: whoever waits has his fate, due or not. What threads have comes back
-   * with its own outcomes.
+   * with its own outcomes. Returns whether anybody waited.
    */
-  async #dismissWaiting(desk: CampaignDesk, now: number): Promise<void> {
+  async #dismissWaiting(desk: CampaignDesk, now: number): Promise<boolean> {
     const { id, name: campaign } = desk.campaign;
-    while (desk.end === undefined) {
+    for (let isAny = false; ; isAny = true) {
+      if (desk.end !== undefined) return isAny;
       const batches = await this.#ledger.claimDue(id, Number.MAX_SAFE_INTEGER, batchesDismissedAtOnce);
-      if (batches.length === 0) return;
+      if (batches.length === 0) return isAny;
       const settlements = batches.map((batch) => this.#planDismissal(desk, batch, now));
       // Stored again and claimed again, they would go round for ever.
       const isLast = settlements.every(({ successors }) => successors.length === 0);
       invariant(isLast, 'a batch outlived the deadline');
       await this.#ledger.settle(settlements);
-      desk.isTouched = true;
       for (const settlement of settlements)
         this.#options.publish({ kind: 'rowsEnded', campaign, fates: countFates(settlement) });
     }
@@ -326,6 +334,7 @@ export class Dispatcher {
   #note(report: BatchReport, held: HeldBatch | undefined, now: number) {
     invariant(held !== undefined, `a report for batch ${report.batchId}, which is not in hand`);
     const desk = this.#deskOf(held.batch);
+    this.#desks.touch(desk);
     const pause = desk.note(held.batch.lane, report.outcomes);
     const { events, giveUp } = this.relays.note(report, held, now);
     if (giveUp !== undefined) this.#giveUp(desk, held.goesBy, giveUp, report.relayFailure !== undefined);
@@ -343,7 +352,7 @@ export class Dispatcher {
   }
 
   #endWhoHasNoRelay(): void {
-    for (const desk of this.#desks.values()) {
+    for (const desk of this.#desks.all()) {
       const failure = this.relays.givenUp(desk.campaign.relays);
       if (failure !== undefined) this.#decide(desk, { kind: 'relayFailed', failure });
     }
@@ -386,40 +395,29 @@ export class Dispatcher {
   readonly #countOfRelay = (relay: number): number => this.#hands.countOfRelay(relay);
 
   /** Until the next batch is due, or a relay may be tried again; a report that makes room rouses us. */
-  async #delayMs(): Promise<number> {
+  #delayMs(): number {
     const now = this.#options.clock.now();
-    let [wakeAt, mayClaim] = [Infinity, false];
-    for (const desk of this.#desks.values()) {
-      if (desk.end !== undefined) continue;
-      const sendTime = desk.sendTime(now);
-      const isOpen = sendTime.kind === 'open' && !desk.isCancelled;
-      const hasRoom = isOpen && this.relays.hasRoom(desk.campaign.relays, this.#countOfRelay, now);
-      mayClaim ||= hasRoom;
-      if (isOpen && !hasRoom) wakeAt = Math.min(wakeAt, this.#roomAt(desk, now));
-      wakeAt = Math.min(wakeAt, endOf(sendTime));
-    }
-    // What is due of campaigns that may not send now is no reason to look.
-    if (mayClaim && this.#hands.room > 0) wakeAt = Math.min(wakeAt, this.#claims.nextAt);
+    const wakeAt = Math.min(
+      this.#desks.changesAt,
+      this.relays.roomAt(this.#countOfRelay, now),
+      // What is due of campaigns that may not send now is no reason to look.
+      this.#claims.hasOpen && this.#hands.room > 0 ? this.#claims.nextAt : Infinity,
+    );
     return Math.min(Math.max(wakeAt - now, 0), longestSleepMs);
   }
 
-  /** When one of a campaign's relays may have room again. */
-  #roomAt({ campaign }: CampaignDesk, now: number): number {
-    const blockedUntil = this.relays.blockedUntil(campaign.relays);
-    return blockedUntil > now ? blockedUntil : now + this.relays.lookAgainMs;
-  }
-
   #decide(desk: CampaignDesk, end: DispatchEnd): void {
-    if (!desk.decide(end)) return;
+    if (!this.#desks.decide(desk, end)) return;
     this.#claims.setOpen(desk.campaign.id, false);
     // A batch whose lane has to wait would hold up the end.
     if (end.kind !== 'finished') this.#runner.recallCampaign(desk.campaign.id);
   }
 
   #sayWhoIsOver(): void {
-    for (const [id, desk] of this.#desks) {
-      if (desk.end === undefined || this.inHandOf(id) > 0) continue;
-      this.#desks.delete(id);
+    for (const desk of this.#desks.ended()) {
+      const { id } = desk.campaign;
+      if (this.inHandOf(id) > 0) continue;
+      this.#desks.remove(desk);
       this.#claims.drop(id);
       desk.close();
     }

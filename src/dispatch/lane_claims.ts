@@ -49,6 +49,7 @@ export class LaneClaims {
   readonly #campaigns = new Map<number, CampaignLanes>();
   /** By `dueAt`; entries that say something else than the map are passed over. */
   readonly #waiting = new Heap<WaitingLane>();
+  #open = 0;
   /** The last claim found nothing, and nothing has come since. */
   #isExhausted = false;
 
@@ -74,6 +75,7 @@ export class LaneClaims {
 
   /** Nothing of it is in hand. */
   drop(campaignId: number): void {
+    this.setOpen(campaignId, false);
     this.#campaigns.delete(campaignId);
     this.#picker.drop(campaignId);
   }
@@ -87,9 +89,15 @@ export class LaneClaims {
     const campaign = this.#campaigns.get(campaignId);
     if (campaign === undefined || campaign.isOpen === isOpen) return;
     campaign.isOpen = isOpen;
+    this.#open += isOpen ? 1 : -1;
     if (isOpen) this.#picker.resume(campaignId);
     else this.#picker.pause(campaignId);
     this.#isExhausted &&= !isOpen;
+  }
+
+  /** Whether there is a campaign from which something may be claimed. */
+  get hasOpen(): boolean {
+    return this.#open > 0;
   }
 
   /** There is a batch in this lane that is due then; 0 for now. */

@@ -56,6 +56,21 @@ export class RelayDesks {
     return relays.some(({ name }) => this.#hasRoom(this.#numberOf(name), inHand, now));
   }
 
+  /** A word that differs from the one before where a relay has got room, or has none any more. */
+  describeRoom(inHand: (relay: number) => number, now: number): string {
+    return this.#desks.map((_, number) => (this.#hasRoom(number, inHand, now) ? '1' : '0')).join('');
+  }
+
+  /** When a relay without room may have some, if nobody does anything; in ms since the epoch. */
+  roomAt(inHand: (relay: number) => number, now: number): number {
+    return this.#desks.reduce((soonest, desk, number) => {
+      const { blockedUntil, isHeld, givenUp } = desk;
+      if (isHeld || givenUp !== undefined || this.#hasRoom(number, inHand, now)) return soonest;
+      if (blockedUntil > now) return Math.min(soonest, blockedUntil);
+      return desk.isUnmet && this.#runner.threads > 1 ? Math.min(soonest, now + meetEveryMs) : soonest;
+    }, Infinity);
+  }
+
   /** Why none of these relays is to be tried any more; undefined while one is. */
   givenUp(relays: readonly RelayShare[]): HandshakeFailure | undefined {
     const failures = relays.map(({ name }) => this.find(name)?.givenUp);
@@ -86,16 +101,6 @@ export class RelayDesks {
       return Math.min(least, at);
     }, Infinity);
     return Math.max(now, soonest === Infinity ? 0 : soonest);
-  }
-
-  /** Nothing can be given to any of these relays before; in ms since the epoch. */
-  blockedUntil(relays: readonly RelayShare[]): number {
-    return relays.reduce((least, { name }) => Math.min(least, this.find(name)?.blockedUntil ?? 0), Infinity);
-  }
-
-  /** How soon to look again whether a thread has met a relay for which others wait. */
-  get lookAgainMs(): number {
-    return this.#runner.threads > 1 && this.#desks.some(({ isUnmet }) => isUnmet) ? meetEveryMs : Infinity;
   }
 
   /** Notes a report. Events are to be published once it is settled. */

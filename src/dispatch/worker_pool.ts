@@ -14,12 +14,14 @@ import {
   campaignRecallSlot,
   controlLengthOf,
   controlSlot,
+  countRecalls,
   gaugeCount,
   gaugeSlot,
   relayControl,
   relayControlBase,
   type BatchReport,
   type BatchTask,
+  type GivenTask,
   type LiveSetup,
   type PackedReport,
   type WorkerSetup,
@@ -127,7 +129,7 @@ export function openWorkerPool(
     noteIdleDeath(error);
     if (piscina.threads.length === 0) for (const reject of bereft) reject(error);
   });
-  const runOnThread = (task: BatchTask): Promise<PackedReport> =>
+  const runOnThread = (task: GivenTask): Promise<PackedReport> =>
     new Promise((resolve, reject) => {
       if (piscina.threads.length === 0) return reject(idleDeaths.at(-1));
       bereft.add(reject);
@@ -143,7 +145,7 @@ export function openWorkerPool(
     run: async (task) => {
       hasRun = true;
       try {
-        const report = await runOnThread(task);
+        const report = await runOnThread({ ...task, recalls: countRecalls(controlView, task) });
         return { ...report, outcomes: unpackOutcomes(report.outcomes) };
       } catch (error) {
         releaseDead();

@@ -88,6 +88,11 @@ export class PermitQueue<T extends object> {
     }
   }
 
+  /** One that was granted and is not back yet had one permit more, which it asked for itself. */
+  charge(item: T): void {
+    this.#passes.set(item, this.#passOf(item) + 1 / this.#weightOf(item));
+  }
+
   /** When to ask again: 0 for now, Infinity where nothing waits, or only what can never go. */
   get nextAtMs(): number {
     const dueAtMs = this.#ready.size === 0 ? (this.#heap[0]?.dueAtMs ?? Infinity) : 0;

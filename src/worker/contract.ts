@@ -70,6 +70,15 @@ export function controlLengthOf(relays: number): number {
   return relayControlBase(relays);
 }
 
+/** How often a batch's relay and campaign were recalled. */
+export function countRecalls(
+  control: Int32Array,
+  { relay, campaignId }: JournalBatch & { readonly relay: number },
+): number {
+  const ofRelay = Atomics.load(control, relayControlBase(relay) + relayControl.recalls);
+  return ofRelay + Atomics.load(control, campaignRecallSlot(campaignId));
+}
+
 /**
  * Gauges of one thread for one relay. Only that thread writes them, every 50 ms, so that they cost messages nothing; an aligned
  * Float64 is read whole. Totals go on where a dead thread's, or those of a relay's sessions before a reload, have ended.
@@ -111,6 +120,14 @@ export interface BatchTask extends JournalBatch {
   readonly plan: SharedArrayBuffer;
   /** As `packRecipients` made it. */
   readonly payload: Uint8Array;
+}
+
+/**
+ * A task as it crosses the threads. A recall may overtake it: then `countRecalls` says another number than when the task
+ * was given, and all of it comes back.
+ */
+export interface GivenTask extends BatchTask {
+  readonly recalls: number;
 }
 
 export interface BatchReport {

@@ -23,12 +23,14 @@ import {
   campaignRecallSlot,
   campaignRecallSlots,
   controlSlot,
+  countRecalls,
   gaugeCount,
   gaugeSlot,
   relayControl,
   relayControlBase,
   type BatchReport,
   type BatchTask,
+  type GivenTask,
   type LiveSetup,
   type PackedReport,
   type WorkerSetup,
@@ -82,16 +84,17 @@ function waitedBefore(index: number): number {
   return gauges[gaugeBase(index) + gaugeSlot.permitWaitMs] ?? 0;
 }
 
-const compiled = new Map<string, CompiledCampaign>();
-/** Campaigns whose templates stay compiled in a thread, besides those of the batches that it has. */
-const compiledKept = 100;
+const compiled = new Map<string, CompiledCampaign & { readonly planBytes: number }>();
+/** Plans whose templates stay compiled in a thread, besides those of the batches that it has: a thousand letters, or a hundred pages. */
+const compiledKeptBytes = 8 * 1024 * 1024;
+let compiledBytes = 0;
 /** Campaigns take turns message by message, and there may be more of them than are kept. */
 const compiledOfRuns = new WeakMap<BatchRun, CompiledCampaign>();
 let stopSeen = 0;
 const recallsSeen = new Int32Array(campaignRecallSlots);
 
 /** Runs one batch. Resolves when every recipient has an outcome; rejects only on a bug of ours. */
-export function runBatch(task: BatchTask): Promise<PackedReport> {
+export function runBatch({ recalls, ...task }: GivenTask): Promise<PackedReport> {
   const relay = relays[task.relay];
   invariant(relay !== undefined, `a batch for relay number ${task.relay}, which does not exist`);
   return new Promise((resolve) => {
@@ -107,6 +110,7 @@ export function runBatch(task: BatchTask): Promise<PackedReport> {
     run.noteJournalFailure(journalFailure);
     const stopped = Atomics.load(control, controlSlot.stop) !== 0 || journalFailure !== undefined;
     if (stopped) return run.giveBack(stopVerdict(), undefined);
+    if (recalls !== countRecalls(control, task)) return run.giveBack(calledBack(), undefined);
     relay.work.add(run);
     // Not in this promise: it would reject while the run goes on, and whoever hears that takes the thread for dead.
     setImmediate(() => relay.pool.wake());
@@ -147,14 +151,20 @@ function compileFor(run: BatchRun): CompiledCampaign {
   if (known !== undefined) return known;
   const plan: CampaignPlan = deserialize(Buffer.from(run.task.plan));
   const { campaign } = plan;
+  const planBytes = run.task.plan.byteLength;
   const fresh = {
     envelope: makeEnvelope(campaign),
     composer: compileCampaign(plan),
     signer: signerFor(campaign),
+    planBytes,
   };
   compiled.set(run.task.planKey, fresh);
-  const [oldest] = compiled.keys();
-  if (compiled.size > compiledKept && oldest !== undefined) compiled.delete(oldest);
+  compiledBytes += planBytes;
+  for (const [key, oldest] of compiled) {
+    if (compiledBytes <= compiledKeptBytes || oldest === fresh) break;
+    compiled.delete(key);
+    compiledBytes -= oldest.planBytes;
+  }
   return fresh;
 }
 
@@ -180,6 +190,7 @@ function follow({ relays: next, dkim: keys }: LiveSetup): void {
   dkim = keys;
   // Compiled again with the new keys.
   compiled.clear();
+  compiledBytes = 0;
   for (const [index, options] of next.entries()) {
     const open = relays[index];
     if (open === undefined) relays.push(openRelay(options, waitedBefore(index)));

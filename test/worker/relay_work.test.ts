@@ -11,7 +11,7 @@ import { parseExtensions } from '../../src/smtp/extensions.ts';
 import { BatchRun } from '../../src/worker/batch_run.ts';
 import { RelayWork } from '../../src/worker/relay_work.ts';
 import { makeReply } from '../../src/mail/reply.ts';
-import { judgeReply } from '../../src/mail/verdict.ts';
+import { judgeLocally, judgeReply } from '../../src/mail/verdict.ts';
 import { planOf } from '../compose/campaigns.ts';
 
 const recipientOf = (row: number) => ({ row, line: row + 1, address: `r${row}@b.example`, cells: [] });
@@ -51,15 +51,15 @@ function openWork(
     noteOutcome: (_: unknown, outcome: Outcome) => void noted.push(outcome),
     endBatch: () => {},
   };
-  const addBatch = (needed: readonly number[], some: readonly number[]): void => {
+  const addBatch = (needed: readonly number[], some: readonly number[], campaignId = 1, weight = 1): void => {
     const task = {
       batchId: 1,
-      campaignId: 1,
+      campaignId,
       attempt: 1,
       relay: 0,
       limits: needed,
       slots,
-      weight: 1,
+      weight,
       mostSenderRefusals: 3,
       planKey: '1',
       plan: new SharedArrayBuffer(0),
@@ -138,3 +138,39 @@ test('a lane whose limit binds does not hold up another, and within a lane the o
   );
   assert.deepEqual(rows, [1, 11, 12, 13, 'wait']);
 });
+
+test('where no limit binds, campaigns have turns of a few messages, in their shares', () => {
+  const { work, addBatch } = openWork(neverFails, undefined, upTo(101, 200));
+  addBatch([], upTo(1001, 200), 2, 3);
+  const extensions = parseExtensions([], false);
+  const campaigns = Array.from({ length: 160 }, () => {
+    const one = work.take(extensions);
+    assert.ok(one !== undefined && 'row' in one);
+    return one.row > 1000 ? 2 : 1;
+  });
+  const turns = campaigns.join('').match(/1+|2+/g) ?? [];
+  assert.ok(Math.max(...turns.map(({ length }) => length)) <= 32, turns.join(' '));
+  const second = campaigns.filter((one) => one === 2).length;
+  assert.ok(second >= 112 && second <= 128, `${second} of 160 where three of four are asked for`);
+});
+
+test('a flow whose rows are called back in the middle of its turn is left, and the next one goes', () => {
+  const { work, noted, addBatch } = openWork(neverFails, undefined, upTo(101, 10));
+  addBatch([], upTo(1001, 2), 2);
+  const extensions = parseExtensions([], false);
+  const rowOf = (one: ReturnType<typeof work.take>) =>
+    one !== undefined && 'row' in one ? one.row : one?.kind;
+  assert.deepEqual([rowOf(work.take(extensions)), rowOf(work.take(extensions))], [101, 102]);
+  work.giveBackSome(({ campaignId }) => campaignId === 1, judgeLocally('stopped', 'called back'));
+  assert.equal(noted.length, 8);
+  assert.deepEqual(
+    upTo(1, 3).map(() => rowOf(work.take(extensions))),
+    [1001, 1002, undefined],
+  );
+  addBatch([], [11, 12]);
+  assert.deepEqual([rowOf(work.take(extensions)), rowOf(work.take(extensions))], [11, 12]);
+});
+
+function upTo(first: number, count: number): number[] {
+  return Array.from({ length: count }, (_, index) => first + index);
+}
