@@ -47,6 +47,11 @@ const maxCrashes = 3;
 
 const longestSleepMs = 60_000;
 
+/** How far off the next permit of a batch may be before it comes back; one that asks whether a relay is well must not wait. */
+const [usualWaitMs, probeWaitMs] = [30_000, 1000];
+/** Another of a campaign's relays may have permits at once. */
+const otherRelayWaitMs = 1000;
+
 /**
  * One loop, one actor: reports are collected by callbacks, everything else happens in `run`, so nothing interleaves
  * with a settlement. A batch is: pending (ledger) → in hand (a thread has it) → reported → settled (ledger).
@@ -160,6 +165,8 @@ export class Dispatcher {
   /** What of a campaign no session has taken comes back, and goes again by what is said then. */
   recall(campaignId: number): void {
     this.#runner.recallCampaign(campaignId);
+    this.#desks.forgetRoom();
+    this.rouse();
   }
 
   /** Claims nothing more; `run` returns when what is in hand has come back. The threads are told by the caller. */
@@ -174,6 +181,8 @@ export class Dispatcher {
 
   /** Everything that no session has taken comes back, and goes again by what is said then. */
   recallAll(): void {
+    this.#desks.forgetRoom();
+    this.rouse();
     for (const { campaign } of this.#desks.all()) this.#runner.recallCampaign(campaign.id);
   }
 
@@ -199,8 +208,9 @@ export class Dispatcher {
   async #claim(): Promise<void> {
     const now = this.#options.clock.now();
     const room = this.relays.describeRoom(this.#countOfRelay, now);
-    for (const { desk, isTouched } of this.#desks.takeUnseen(now, room))
-      await this.#tend(desk, isTouched, now);
+    const { desks, isAll } = this.#desks.takeUnseen(now, room);
+    if (isAll) this.#claims.endDeferrals();
+    for (const { desk, isTouched } of desks) await this.#tend(desk, isTouched, now);
     while (this.#hands.room > 0) {
       const batch = await this.#claims.claim(now);
       if (batch === undefined) return;
@@ -238,10 +248,11 @@ export class Dispatcher {
     if (route.kind === 'wait') {
       await this.#ledger.release([batch.id]);
       this.#claims.noteReturned(id, batch.lane);
-      this.#claims.note(id, batch.lane, route.untilAt);
+      this.#claims.defer(id, batch.lane, route.untilAt);
       return;
     }
-    this.#hands.launch(batch, frame(batch.lane, route.relay));
+    const mostWaitMs = this.relays.isProbed(route.relay, now) ? probeWaitMs : usualWaitMs;
+    this.#hands.launch(batch, { ...frame(batch.lane, route.relay), mostWaitMs });
     this.#closeWhoseRelayIsFull(route.relay, now);
   }
 
@@ -312,7 +323,16 @@ export class Dispatcher {
       if (held !== undefined) this.#claims.noteReturned(held.batch.campaignId, held.batch.lane);
     for (const { campaignId, successors } of settlements)
       for (const { lane, dueAt } of successors) this.#claims.note(campaignId, lane, dueAt);
+    for (const [position, { heldMs }] of reports.entries()) this.#defer(helds[position], now, heldMs);
     for (const event of events) this.#options.publish(event);
+  }
+
+  /** Its limits grant nothing for a while: kept in memory only, so that a limit that is raised is minded at once. */
+  #defer(held: HeldBatch | undefined, now: number, heldMs: number | undefined): void {
+    if (held === undefined || heldMs === undefined) return;
+    const isOnly = this.#deskOf(held.batch).campaign.relays.length === 1;
+    const forMs = isOnly ? heldMs : Math.min(heldMs, otherRelayWaitMs);
+    this.#claims.defer(held.batch.campaignId, held.batch.lane, now + forMs);
   }
 
   #rulesOf(desk: CampaignDesk, batch: ClaimedBatch, relay: string, now: number): BatchRules {

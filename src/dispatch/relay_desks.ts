@@ -71,6 +71,11 @@ export class RelayDesks {
     }, Infinity);
   }
 
+  /** Whether what goes by it now is to tell whether it is well again. */
+  isProbed(number: number, now: number): boolean {
+    return this.#at(number).isProbed(now);
+  }
+
   /** Why none of these relays is to be tried any more; undefined while one is. */
   givenUp(relays: readonly RelayShare[]): HandshakeFailure | undefined {
     const failures = relays.map(({ name }) => this.find(name)?.givenUp);
@@ -85,12 +90,19 @@ export class RelayDesks {
     now: number,
   ): Route {
     const [only] = relays;
-    if (only !== undefined && relays.length === 1) return { kind: 'go', relay: this.#numberOf(only.name) };
+    if (only !== undefined && relays.length === 1)
+      return this.#routeBy(this.#numberOf(only.name), batch.lane, now);
     const candidates = relays.map((share) => this.#candidate(share, batch.lane, inHand, now));
     const previousRelay = batch.relay === '' ? undefined : batch.relay;
     const choice = chooseRelay(candidates, { ...batch, previousRelay }, now);
     if (choice.kind === 'relay') return { kind: 'go', relay: this.#numberOf(choice.name) };
     return { kind: 'wait', untilAt: choice.kind === 'wait' ? choice.untilAt : now + lookAgainMs };
+  }
+
+  /** That there is room for it was seen before it was claimed; its lane may be free at another relay only. */
+  #routeBy(relay: number, lane: string, now: number): Route {
+    const untilAt = this.#at(relay).laneBlockedUntil(lane);
+    return untilAt > now ? { kind: 'wait', untilAt } : { kind: 'go', relay };
   }
 
   /** When what trouble has sent back is due again. */

@@ -32,6 +32,7 @@ import { freePlaces } from '../worker/places.ts';
 const batchesPerLane = 2;
 /** Of all lanes together: a batch is some 100 KiB in a thread. */
 const mostBatchesPerThread = 128;
+const scarceShare = 0.75;
 
 /** What the threads are doing, summed over them; for one relay. */
 export interface RelayGauges {
@@ -92,14 +93,17 @@ export function openWorkerPool(
   const commitTimes = new SharedArrayBuffer(threads * timesLength * Float64Array.BYTES_PER_ELEMENT);
   const places = new SharedArrayBuffer(threads * Int32Array.BYTES_PER_ELEMENT);
   const channel = `posthaste-${randomUUID()}`;
-  const workerData: WorkerSetup = { ...setup, relayCapacity, channel, control, places, gauges, commitTimes };
+  const batchesPerThread = Math.min(lanes * batchesPerLane, mostBatchesPerThread);
+  const shared = { channel, control, places, gauges, commitTimes };
+  // With fewer, each lane has hands of its own.
+  const scarceFrom = batchesPerThread < mostBatchesPerThread ? Infinity : mostBatchesPerThread * scarceShare;
+  const workerData: WorkerSetup = { ...setup, ...shared, relayCapacity, scarceFrom };
   // A thread that begins later has the setup of the beginning.
   let live: LiveSetup | undefined;
   const changes = new BroadcastChannel(channel);
   changes.onmessage = () => live !== undefined && changes.postMessage(live);
   changes.unref();
   const limiter = attachLimiter(setup.limiter);
-  const batchesPerThread = Math.min(lanes * batchesPerLane, mostBatchesPerThread);
   const piscina = new Piscina({
     filename: new URL(`../worker/entry${extension()}`, import.meta.url).href,
     // 'sync', the default, blocks a thread's event loop between tasks: its sockets would be deaf.

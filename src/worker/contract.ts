@@ -19,6 +19,8 @@ export interface WorkerSetup {
   readonly channel: string;
   /** How many threads share each relay's `maxConnections`; never more than the smallest of those. */
   readonly threads: number;
+  /** From so many batches on, a thread gives back early what cannot go: others want its hands. */
+  readonly scarceFrom: number;
   readonly limiter: LimiterMemory;
   /** Int32Array of `controlLengthOf` `relayCapacity`. */
   readonly control: SharedArrayBuffer;
@@ -112,6 +114,8 @@ export interface BatchTask extends JournalBatch {
   readonly slots: readonly number[];
   /** The campaign's share among campaigns. */
   readonly weight: number;
+  /** How far off the next permit may be, in ms, before what nobody has taken comes back. */
+  readonly mostWaitMs: number;
   /** So many refusals for the sender's sake in a row, and the rest comes back untried. */
   readonly mostSenderRefusals: number;
   /** Names the content of `plan`: threads compile each key once. */
@@ -139,6 +143,8 @@ export interface BatchReport {
   readonly permitWaits: TransactionTimes;
   /** Of composing and signing, in the same buckets. */
   readonly composeTimes: TransactionTimes;
+  /** Set when the rest came back because its limits grant nothing for so long, in ms. */
+  readonly heldMs: number | undefined;
   /** Set when the batch came back because the relay was out of reach. */
   readonly relayFailure: HandshakeFailure | undefined;
   /** Once this report is settled, nobody needs this thread's journal below `oldestNeeded`. */

@@ -90,6 +90,8 @@ const compiledKeptBytes = 8 * 1024 * 1024;
 let compiledBytes = 0;
 /** Campaigns take turns message by message, and there may be more of them than are kept. */
 const compiledOfRuns = new WeakMap<BatchRun, CompiledCampaign>();
+/** Batches that are not finished. */
+let batchesHere = 0;
 let stopSeen = 0;
 const recallsSeen = new Int32Array(campaignRecallSlots);
 
@@ -98,13 +100,15 @@ export function runBatch({ recalls, ...task }: GivenTask): Promise<PackedReport>
   const relay = relays[task.relay];
   invariant(relay !== undefined, `a batch for relay number ${task.relay}, which does not exist`);
   return new Promise((resolve) => {
-    const run = new BatchRun(task, journal, (report) =>
+    batchesHere += 1;
+    const run = new BatchRun(task, journal, (report) => {
+      batchesHere -= 1;
       resolve({
         ...report,
         permitWaits: relay.pool.takePermitWaits(),
         outcomes: packOutcomes(report.outcomes),
-      }),
-    );
+      });
+    });
     // A template that does not compile must fail the task here, not a socket's event later.
     compiledFor(run);
     run.noteJournalFailure(journalFailure);
@@ -230,6 +234,7 @@ const ticker = setInterval(() => {
   followStop();
   followRecalls();
   for (const [index, relay] of relays.entries()) followRelay(relay, index);
+  giveBackLate();
   writeGauges();
 }, tickMs);
 ticker.unref();
@@ -243,6 +248,18 @@ function followStop(): void {
     if (stop >= 1) work.giveBack(stopVerdict());
     if (stop >= 2) pool.abort();
   }
+}
+
+/** Where most of the hands are full, what waits makes room for what can go. */
+const patience = { usual: { waitMs: Infinity, ageMs: 60_000 }, scarce: { waitMs: 1000, ageMs: 10_000 } };
+const lateEveryTicks = 10;
+let ticks = 0;
+
+function giveBackLate(): void {
+  ticks += 1;
+  if (ticks % lateEveryTicks !== 0) return;
+  const { waitMs, ageMs } = batchesHere < setup.scarceFrom ? patience.usual : patience.scarce;
+  for (const { work } of relays) work.giveBackLate(waitMs, ageMs);
 }
 
 /** Campaigns that are paused, cancelled or out of their time. */

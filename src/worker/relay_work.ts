@@ -1,6 +1,7 @@
 // The work of one thread for one relay: batch runs in, transactions out, as sessions ask for them.
 import type { Clock } from '../base/clock.ts';
 import { messageOf } from '../base/error.ts';
+import { invariant } from '../base/invariant.ts';
 import type { Composer } from '../compose/compose.ts';
 import { carriesUtf8, findLack, formatMail, formatRcpt, type Envelope, type Lack } from '../mail/envelope.ts';
 import type { Recipient } from '../mail/recipient.ts';
@@ -72,6 +73,7 @@ export class RelayWork implements Work<RowTransaction> {
       limiter,
       (flow) => flow.limits,
       ({ weight, campaignId }) => weight / (this.#flowCounts.get(campaignId) ?? 1),
+      (flow) => flow.runs.length === 0 && this.#forget(flow),
     );
   }
 
@@ -113,7 +115,7 @@ export class RelayWork implements Work<RowTransaction> {
   #goOn(nowMs: number): Flow | undefined {
     const flow = this.#turn;
     if (flow === undefined) return undefined;
-    if (this.#turnLeft > 0 && this.#limiter.take(flow.limits, nowMs) === undefined) {
+    if (flow.runs.length > 0 && this.#turnLeft > 0 && this.#limiter.take(flow.limits, nowMs) === undefined) {
       this.#turnLeft -= 1;
       this.#queue.charge(flow);
       return flow;
@@ -136,8 +138,7 @@ export class RelayWork implements Work<RowTransaction> {
   /** The next recipient of a flow that has its permits; what it does not need of them it gives back. */
   #takeOf(flow: Flow, extensions: Extensions): RowTransaction | undefined {
     const [run] = flow.runs;
-    // Given back while it waited; the permit is lost, which is the side to err on.
-    if (run === undefined) return this.#dropEmpty(flow);
+    invariant(run !== undefined, 'a permit was taken for nobody');
     const recipient = run.take();
     if (run.waiting === 0) flow.runs.shift();
     const transaction = this.#begin(run, recipient, extensions);
@@ -147,18 +148,14 @@ export class RelayWork implements Work<RowTransaction> {
     return transaction;
   }
 
-  #forget(flow: Flow): void {
+  #forget(flow: Flow): true {
     const { key, campaignId } = flow;
     if (this.#turn === flow) this.#turn = undefined;
     this.#flows.delete(key);
     const left = (this.#flowCounts.get(campaignId) ?? 1) - 1;
     if (left > 0) this.#flowCounts.set(campaignId, left);
     else this.#flowCounts.delete(campaignId);
-  }
-
-  #dropEmpty(flow: Flow): undefined {
-    this.#forget(flow);
-    this.#release(flow.slots);
+    return true;
   }
 
   settle(settled: Settled<RowTransaction>): void {
@@ -217,10 +214,39 @@ export class RelayWork implements Work<RowTransaction> {
 
   /** Returns what nobody has taken of some batches. Their flows stay in the queue, which has no way out but their turn. */
   giveBackSome(isMeant: (task: BatchTask) => boolean, verdict: Verdict): void {
+    this.#giveBackRuns(({ task }) => isMeant(task), verdict);
+  }
+
+  #giveBackRuns(isMeant: (run: BatchRun) => boolean, verdict: Verdict): void {
     for (const flow of this.#flows.values()) {
-      const meant = flow.runs.filter(({ task }) => isMeant(task));
-      flow.runs = flow.runs.filter(({ task }) => !isMeant(task));
+      const meant = flow.runs.filter(isMeant);
+      if (meant.length === 0) continue;
+      flow.runs = flow.runs.filter((run) => !isMeant(run));
       for (const run of meant) run.giveBack(verdict, undefined);
+    }
+  }
+
+  /**
+   * Returns what cannot go soon, so that others have its place and nobody waits for its report: batches whose limits grant
+   * nothing for as long as they may wait, and those that are here for longer than `mostAgeMs`. In ms.
+   */
+  giveBackLate(mostWaitMs: number, mostAgeMs: number): void {
+    const nowMs = this.#clock.monotonic();
+    for (const { dueAtMs, items } of this.#queue.waiting()) {
+      const forMs = dueAtMs - nowMs;
+      for (const flow of items) this.#giveBackHeld(flow, forMs, mostWaitMs);
+    }
+    const begunBefore = performance.now() - mostAgeMs;
+    this.#giveBackRuns(({ begunAt }) => begunAt < begunBefore, tooLong);
+  }
+
+  #giveBackHeld(flow: Flow, forMs: number, mostWaitMs: number): void {
+    const meant = flow.runs.filter(({ task }) => forMs > Math.min(task.mostWaitMs, mostWaitMs));
+    if (meant.length === 0) return;
+    flow.runs = flow.runs.filter((run) => !meant.includes(run));
+    for (const run of meant) {
+      if (Number.isFinite(forMs)) run.noteHeld(forMs);
+      run.giveBack(held, undefined);
     }
   }
 
@@ -282,6 +308,9 @@ export class RelayWork implements Work<RowTransaction> {
     run.giveBack(verdict, undefined);
   }
 }
+
+const held = judgeLocally('stopped', 'its limits grant nothing for now: called back untried');
+const tooLong = judgeLocally('stopped', 'its batch was under way for too long: called back untried');
 
 /** Lanes of a campaign that need the same permits are one flow. */
 function keyOf({ campaignId, limits }: BatchTask): string {

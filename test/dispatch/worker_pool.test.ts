@@ -43,6 +43,7 @@ function taskOf(batchId: number, rows: number): BatchTask {
     limits: [],
     slots: [],
     weight: 1,
+    mostWaitMs: 30_000,
     mostSenderRefusals: 3,
     planKey: '1:2',
     plan: memory,

@@ -45,6 +45,7 @@ function openWork(
   });
   const work = new RelayWork(attachLimiter(memory), clock, compiled);
   const noted: Outcome[] = [];
+  const reports: unknown[] = [];
   const journal = {
     writer: 0,
     oldestNeeded: 0,
@@ -60,15 +61,16 @@ function openWork(
       limits: needed,
       slots,
       weight,
+      mostWaitMs: 30_000,
       mostSenderRefusals: 3,
       planKey: '1',
       plan: new SharedArrayBuffer(0),
       payload: packRecipients(some.map(recipientOf)),
     };
-    work.add(new BatchRun(task, journal, () => {}));
+    work.add(new BatchRun(task, journal, (report) => void reports.push(report)));
   };
   addBatch(limits, rows);
-  return { work, noted, addBatch };
+  return { work, noted, reports, addBatch };
 }
 
 test('a row whose message is more than memory holds is invalid, and the rows behind it are sent', () => {
@@ -169,6 +171,53 @@ test('a flow whose rows are called back in the middle of its turn is left, and t
   );
   addBatch([], [11, 12]);
   assert.deepEqual([rowOf(work.take(extensions)), rowOf(work.take(extensions))], [11, 12]);
+});
+
+test('what limits hold for longer than it may wait comes back, says for how long, and no permit is taken for it', () => {
+  const table = new LimitTable();
+  const hourly = table.put({ kind: 'rate', name: 'hourly', rate: { count: 1, perMs: 3_600_000 } });
+  const often = table.put({ kind: 'rate', name: 'often', rate: { count: 1, perMs: 10_000 } });
+  const { work, noted, reports, addBatch } = openWork(
+    neverFails,
+    { memory: table.memory, limits: [hourly], slots: [] },
+    [101, 102],
+  );
+  addBatch([often], [201, 202]);
+  const extensions = parseExtensions([], false);
+  const rows = upTo(0, 3)
+    .map(() => work.take(extensions))
+    .map((one) => (one !== undefined && 'row' in one ? one.row : one?.kind));
+  assert.deepEqual(rows, [101, 201, 'wait']);
+  work.giveBackLate(Infinity, 60_000);
+  // Those with an hour to wait, for the batches here may wait for half a minute.
+  assert.deepEqual(
+    noted.map(({ row, kind }) => [row, kind]),
+    [[102, 'unsent']],
+  );
+  work.giveBackLate(1000, 60_000);
+  assert.deepEqual(
+    noted.map(({ row }) => row),
+    [102, 202],
+  );
+  assert.equal(work.backlog, 0);
+  assert.deepEqual(reports, [], 'two are under way yet');
+  work.take(extensions);
+  assert.deepEqual(attachLimiter(table.memory).granted(often), 1);
+});
+
+test('batches that are here for too long come back, whatever they wait for', () => {
+  const { work, noted } = openWork(neverFails, undefined, [101, 102, 103]);
+  work.take(parseExtensions([], false));
+  work.giveBackLate(Infinity, 60_000);
+  assert.equal(noted.length, 0);
+  work.giveBackLate(Infinity, -1);
+  assert.deepEqual(
+    noted.map(({ row, kind }) => [row, kind]),
+    [
+      [102, 'unsent'],
+      [103, 'unsent'],
+    ],
+  );
 });
 
 function upTo(first: number, count: number): number[] {
