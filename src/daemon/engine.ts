@@ -98,6 +98,7 @@ export class Engine {
     pool.change(liveSetupOf(this.#options));
     for (const { name, maxConnections } of relays.slice(this.dispatcher.relays.count))
       this.dispatcher.relays.add({ name, maxSessions: maxConnections });
+    this.dispatcher.relays.tryAgain(options.relays.map(({ name }) => name));
     this.#holdWhatIsGone(new Set(options.relays.map(({ name }) => name)));
     this.dispatcher.recallAll();
   }
@@ -137,7 +138,7 @@ export class Engine {
     if (this.threads.limits.hasQuotas || this.options.isPatient) await this.#quotas.open();
     this.#sweepTimer = setInterval(() => this.threads.limits.sweep(), sweepEveryMs);
     this.#sweepTimer.unref();
-    this.#dayTimer = setInterval(() => this.threads.limits.followDays(), dayEveryMs);
+    this.#dayTimer = setInterval(() => this.threads.limits.followTime(), dayEveryMs);
     this.#dayTimer.unref();
     this.#running = this.dispatcher.run().catch((error: unknown) => this.#fail(error));
   }

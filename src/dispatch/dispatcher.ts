@@ -108,6 +108,7 @@ export class Dispatcher {
   async add(campaign: DispatchCampaign): Promise<DispatchEnd> {
     if (this.#failure !== undefined) throw this.#failure.error;
     const desk = new CampaignDesk(campaign);
+    this.relays.tryAgain(campaign.relays.map(({ name }) => name));
     invariant(this.#desks.get(campaign.id) === undefined, `campaign ${campaign.name} is being sent already`);
     this.#desks.add(desk);
     if (this.#isStopped) this.#desks.decide(desk, { kind: 'stopped' });

@@ -113,6 +113,11 @@ export class RelayDesk {
     else this.#givenUp = undefined;
   }
 
+  /** Somebody may have mended what it was given up for. */
+  tryAgain(): void {
+    this.#givenUp = undefined;
+  }
+
   /** Notes what a batch that went by it came to. */
   note(report: BatchReport, lane: string, now: number): RelayNews {
     const { relays: outcomes, allowance } = this.#lanes.note(lane, report.outcomes, now);

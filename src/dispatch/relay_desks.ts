@@ -131,6 +131,11 @@ export class RelayDesks {
     return { events, giveUp };
   }
 
+  /** Somebody may have mended what relays were given up for: with other credentials, or at the relay, and resumed a campaign. */
+  tryAgain(names: Iterable<string>): void {
+    for (const name of names) this.find(name)?.tryAgain();
+  }
+
   giveUp(number: number, failure: HandshakeFailure): void {
     this.#at(number).giveUp(failure);
   }

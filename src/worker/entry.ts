@@ -66,6 +66,8 @@ interface OpenRelay {
   sessions: number;
 }
 
+/** Pools of relays that a reload has changed, as long as somebody is under way in them. */
+const retired = new Set<Pool<RowTransaction>>();
 const relays: OpenRelay[] = setup.relays.map((relay, index) => openRelay(relay, waitedBefore(index)));
 let { dkim } = setup;
 
@@ -124,7 +126,7 @@ export function runBatch({ recalls, ...task }: GivenTask): Promise<PackedReport>
 /** Ends all sessions with QUIT. Runs as a task of its own when the pool closes. */
 export async function closeSessions(): Promise<void> {
   clearInterval(ticker);
-  await Promise.all(relays.map(({ pool }) => pool.close()));
+  await Promise.all([...relays.map(({ pool }) => pool), ...retired].map((pool) => pool.close()));
   journal.close();
   writeGauges();
 }
@@ -211,7 +213,9 @@ function changeRelay(open: OpenRelay, options: RelayOptions): OpenRelay {
     return open;
   }
   open.work.giveBack(calledBack());
-  void open.pool.close();
+  open.pool.retire();
+  for (const pool of retired) if (pool.isOver) retired.delete(pool);
+  retired.add(open.pool);
   return openRelay(options, open.waitedMs + open.pool.counts.permitWaitMs);
 }
 
@@ -248,6 +252,7 @@ function followStop(): void {
     if (stop >= 1) work.giveBack(stopVerdict());
     if (stop >= 2) pool.abort();
   }
+  if (stop >= 2) for (const pool of retired) pool.abort();
 }
 
 /** Where most of the hands are full, what waits makes room for what can go. */

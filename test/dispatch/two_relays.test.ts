@@ -34,7 +34,7 @@ async function open(
   const ledger = await openLedger({ directory });
   const sent: Sent[] = [];
   const play = (task: BatchTask): BatchReport => {
-    const [lane = '', relay] = [task.planKey, [first, second][task.relay] ?? ''];
+    const [lane, relay] = [task.planKey, [first, second][task.relay] ?? ''];
     const heldMs = held({ lane, relay });
     const verdict = heldMs === undefined ? answer({ lane, relay }) : judgeLocally('stopped', 'held');
     if (heldMs === undefined) sent.push({ lane, relay });
@@ -117,6 +117,7 @@ async function open(
   return { dispatcher, sent, begin };
 }
 
+const describe = ({ lane, relay }: Sent): string => `${lane} by ${relay}`;
 const shareOf = (name: string, lanes?: readonly string[]): RelayShare => ({
   name,
   weight: 1,
@@ -131,13 +132,13 @@ test('a lane whose relay is held waits, the others go by theirs, and it goes at 
   const { over } = await begin('c', relays, ['yahoo', 'gmail', 'yahoo', 'gmail']);
   // That this comes back at all is half of the test: it was a loop without an end.
   await delay(200);
-  assert.deepEqual(sent, Array(2).fill({ lane: 'gmail', relay: second }));
+  assert.deepEqual(sent.map(describe), ['gmail by second', 'gmail by second']);
   dispatcher.relays.find(first)?.hold(false);
   dispatcher.rouse();
   const begunAt = performance.now();
   assert.equal((await over).kind, 'finished');
   assert.ok(performance.now() - begunAt < 1000);
-  assert.deepEqual(sent.slice(2), Array(2).fill({ lane: 'yahoo', relay: first }));
+  assert.deepEqual(sent.slice(2).map(describe), ['yahoo by first', 'yahoo by first']);
 });
 
 test('a provider that throttles one relay is left alone by that relay, though another one is in the configuration', async (context) => {
@@ -147,7 +148,7 @@ test('a provider that throttles one relay is left alone by that relay, though an
   assert.equal(sent.length, 1, 'nothing more for ten minutes');
   const { over } = await begin('by-second', [shareOf(second)], ['gmail', 'gmail']);
   await over;
-  assert.deepEqual(sent.slice(1), Array(2).fill({ lane: 'gmail', relay: second }));
+  assert.deepEqual(sent.slice(1).map(describe), ['gmail by second', 'gmail by second']);
 });
 
 test('a lane that limits hold for long is not asked again before, gives its hand to others, and is when limits change', async (context) => {
