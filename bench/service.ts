@@ -1,5 +1,5 @@
 // Measures the daemon: how soon it tells the status of many campaigns, what being scraped costs, and what many campaigns and lanes cost.
-// Run: node bench/service.ts [--short] [--only status|scrapes|many]
+// Run: node bench/service.ts [--short] [--only status|scrapes|many|held]
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync, writeFileSync } from 'node:fs';
@@ -13,6 +13,7 @@ import { openLedger } from '../src/ledger/open_ledger.ts';
 import { packRecipients } from '../src/mail/batch.ts';
 import { endWithUs, makeFolder } from './cleanup.ts';
 import { describeLoad, describeMachine, printLine, show, showRounds, showSamples } from './report.ts';
+import { readPeakBytes } from './usage.ts';
 import { startSandboxProcess } from './sandbox_process.ts';
 
 const { values } = parseArgs({
@@ -29,6 +30,7 @@ const size = values.short
       lanes: 100,
       manyRows: 10_000,
       manyRounds: 1,
+      heldRows: 5000,
     }
   : {
       finished: 1000,
@@ -40,6 +42,7 @@ const size = values.short
       lanes: 10_000,
       manyRows: 300_000,
       manyRounds: 2,
+      heldRows: 200_000,
     };
 const main = join(import.meta.dirname, '../src/main.ts');
 const campaignText = (name: string): string =>
@@ -48,6 +51,7 @@ const campaignText = (name: string): string =>
 interface Serving {
   readonly client: ControlClient;
   readonly metricsUrl: string;
+  readonly pid: number;
   submit(name: string, list: string): Promise<void>;
   /** Waits until these are finished; returns how many rows they have. */
   finish(names: readonly string[]): Promise<number>;
@@ -76,6 +80,7 @@ async function startServing(
   return {
     client,
     metricsUrl,
+    pid: child.pid ?? 0,
     submit: (name, list) => submit(client, name, list),
     finish: (names) => finish(client, names),
     stop: async () => {
@@ -314,16 +319,21 @@ async function manyCampaigns(state: string, one: ManyCase, usualRows: number): P
   const total = await serving.finish(names);
   await serving.stop();
   await serving.taken(total);
-  return total / ((lastReplyAt(state) - begunAt) / 1000);
+  return total / ((readAccepted(state, 'true').lastAt - begunAt) / 1000);
 }
 
-/** When the thread that was last read its last reply: how soon it is asked afterwards is no part of the measurement. */
-function lastReplyAt(state: string): number {
+/** How many were accepted, and when the thread that was last read its reply: how soon it is asked afterwards is no part of that. */
+function readAccepted(state: string, which: string): { readonly count: number; readonly lastAt: number } {
   const database = new DatabaseSync(join(state, 'ledger.db'), { readOnly: true });
-  const { at } = database.prepare('SELECT max(finished_at) AS at FROM delivery').get() ?? {};
+  const { count, at } =
+    database
+      .prepare(
+        `SELECT count(*) AS count, max(finished_at) AS at FROM delivery WHERE fate = 'accepted' AND ${which}`,
+      )
+      .get() ?? {};
   database.close();
-  if (typeof at !== 'number') throw new Error('nothing was delivered');
-  return at;
+  if (typeof at !== 'number' || typeof count !== 'number') throw new Error('nothing was accepted');
+  return { count, lastAt: at };
 }
 
 async function untilTakenIn(client: ControlClient, rows: number): Promise<void> {
@@ -337,9 +347,73 @@ async function untilTakenIn(client: ControlClient, rows: number): Promise<void> 
   }
 }
 
+/** A free lane alone, and beside one that is held at 10/s: how fast the free one is, and what memory the daemon takes. */
+async function measureHeld(folder: string): Promise<void> {
+  const losses: number[] = [];
+  const growths: number[] = [];
+  for (let round = 0; round < size.rounds; round += 1) {
+    const measure = (heldShare: 0 | 1): Promise<Beside> =>
+      flowBeside(join(folder, `held-${round}-${heldShare}`), size.heldRows, heldShare);
+    const isFirst = round % 2 === 0;
+    const [one, other] = [await measure(isFirst ? 0 : 1), await measure(isFirst ? 1 : 0)];
+    const [alone, beside] = isFirst ? [one, other] : [other, one];
+    losses.push((1 - beside.perSecond / alone.perSecond) * 100);
+    growths.push(beside.peakMib - alone.peakMib);
+  }
+  printLine('a lane at 10/s beside a free one, less by %', showSamples(losses, 1));
+  printLine('  and more memory, MiB', showSamples(growths, 1));
+}
+
+interface Beside {
+  /** Messages of the free lane. */
+  readonly perSecond: number;
+  readonly peakMib: number;
+}
+
+/** As many rows of a held lane as of the free one times `heldShare`, one after the other in the list; those left are cancelled. */
+async function flowBeside(state: string, freeRows: number, heldShare: 0 | 1): Promise<Beside> {
+  const serving = await startServing(
+    state,
+    'maxConnections: 10',
+    'lanes: { groups: { gmail: { rate: 10/s } } }\n',
+  );
+  const step = 1 + heldShare;
+  const rows = freeRows * step;
+  await serving.client.call({ method: 'PATCH', path: '/v1/relays/primary', json: { paused: true } });
+  await serving.submit(
+    'c',
+    makeList(rows, (row) => (row % step === 0 ? 'free.example' : 'gmail.com')),
+  );
+  await untilTakenIn(serving.client, rows);
+  const begunAt = Date.now();
+  await serving.client.call({ method: 'PATCH', path: '/v1/relays/primary', json: { paused: false } });
+  await untilFreeAreAccepted(serving.metricsUrl, freeRows);
+  if (rows > freeRows)
+    await serving.client.call({ method: 'PATCH', path: '/v1/campaigns/c', json: { cancelled: true } });
+  await serving.finish(['c']);
+  const peakMib = readPeakBytes(serving.pid) / 1_048_576;
+  await serving.stop();
+  const free = readAccepted(state, `key % ${step} = 0`);
+  if (free.count !== freeRows) throw new Error(`${free.count} of ${freeRows} of the free lane were accepted`);
+  await serving.taken(readAccepted(state, 'true').count);
+  return { perSecond: free.count / ((free.lastAt - begunAt) / 1000), peakMib };
+}
+
+async function untilFreeAreAccepted(metricsUrl: string, rows: number): Promise<void> {
+  for (;;) {
+    const text = await (await fetch(`${metricsUrl}/metrics`)).text();
+    const series = [...text.matchAll(/^posthaste_lane_outcomes_total\{(.*)\} (\d+)$/gm)];
+    const free = series.filter(
+      ([, labels = '']) => labels.includes('"accepted"') && !labels.includes('"gmail"'),
+    );
+    if (free.reduce((sum, [, , count]) => sum + Number(count), 0) >= rows) return;
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+}
+
 process.stdout.write(`${describeMachine()}, ${describeLoad()}, ${showRounds(size.rounds)}\n`);
 const folder = makeFolder();
-const measurements = { status: measureStatus, scrapes: measureScrapes, many: measureMany };
+const measurements = { status: measureStatus, scrapes: measureScrapes, many: measureMany, held: measureHeld };
 for (const [name, measure] of Object.entries(measurements))
   if (values.only === undefined || values.only === name) await measure(folder);
 process.stdout.write(`${describeLoad()} at the end\n`);
