@@ -44,6 +44,7 @@ export class CampaignDesk {
   saidWaitsUntil = 0;
   readonly #gate: SendGate;
   readonly #guard: CampaignGuard;
+  readonly #deaths = new Map<number, number>();
   readonly #resolve: (end: DispatchEnd) => void;
   readonly #reject: (error: unknown) => void;
   #end: DispatchEnd | undefined;
@@ -73,6 +74,13 @@ export class CampaignDesk {
   /** What a batch came to; a pause where it went on too badly. */
   note(lane: string, outcomes: readonly Outcome[]): GuardPause | undefined {
     return this.#guard.note(lane, outcomes);
+  }
+
+  /** A thread died that had a batch which begins with this row. Returns how many there were. */
+  noteDeath(firstRow: number): number {
+    const deaths = (this.#deaths.get(firstRow) ?? 0) + 1;
+    this.#deaths.set(firstRow, deaths);
+    return deaths;
   }
 
   /** The first reason to end stands. Returns whether this was it. */

@@ -7,7 +7,7 @@ import type { BatchReport } from '../worker/contract.ts';
 import { AlarmClock } from './alarm_clock.ts';
 import { CampaignDesk, type DispatchCampaign, type DispatchEnd } from './campaign_desk.ts';
 import { CampaignDesks } from './campaign_desks.ts';
-import { Hands, type BatchRunner, type HeldBatch } from './hands.ts';
+import { Hands, type BatchRunner, type Crash, type HeldBatch } from './hands.ts';
 import { LaneClaims, type ClaimedBatch, type LaneLedger } from './lane_claims.ts';
 import type { DispatchRelay, SlowDown } from './relay_desk.ts';
 import { RelayDesks } from './relay_desks.ts';
@@ -44,6 +44,9 @@ const batchesDismissedAtOnce = 20;
 
 /** Threads that die one after the other, with nothing settled in between, are a bug and not an accident. */
 const maxCrashes = 3;
+
+/** So many threads over one row: what was sent before it has come out of its batch by then. */
+const maxDeaths = 3;
 
 const longestSleepMs = 60_000;
 
@@ -391,6 +394,7 @@ export class Dispatcher {
     this.#crashes += 1;
     const reports = this.#settling.reportCrashed(crashed, this.#options.clock.now());
     this.#sayWhoseThreadDied(reports, describeCrash(crashed));
+    this.#pauseDeadly(crashed);
     await this.#settle(reports);
     if (this.#crashes < maxCrashes) return;
     const error = crashed[0]?.error;
@@ -401,6 +405,19 @@ export class Dispatcher {
       exitCode: ExitCode.software,
       cause: error,
     });
+  }
+
+  /** What kills thread after thread would put those beside it in doubt each time. */
+  #pauseDeadly(crashed: readonly Crash[]): void {
+    const composing = new Set(this.#runner.composing());
+    for (const { batchId, error } of crashed) {
+      const batch = this.#hands.find(batchId)?.batch;
+      if (batch === undefined || !composing.has(batchId)) continue;
+      const desk = this.#deskOf(batch);
+      if (desk.noteDeath(batch.firstRow) < maxDeaths) continue;
+      const text = `${maxDeaths} threads died one after the other over the rows from ${batch.firstRow} on: ${messageOf(error)}`;
+      this.#decide(desk, { kind: 'paused', pause: { kind: 'threadsDied', text, verdict: undefined } });
+    }
   }
 
   #sayWhoseThreadDied(reports: readonly BatchReport[], reason: string): void {

@@ -10,6 +10,8 @@ export interface BatchRunner {
   readonly perLane: number;
   readonly threads: number;
   run(task: BatchTask): Promise<BatchReport>;
+  /** The batch whose message each thread, or the one before in its place, made last. */
+  composing(): readonly number[];
   /** Sessions that are open, over all threads. */
   sessionsOpen(relay: number): number;
   /** Everything of a relay that no session has taken comes back. */

@@ -71,6 +71,8 @@ export interface WorkerPool {
   recallCampaign(campaignId: number): void;
   /** So many sessions the relay may have from now on, over all threads; never more than are configured. */
   allowSessions(relay: number, sessions: number): void;
+  /** The batch whose message each thread, or the one before in its place, made last. */
+  composing(): number[];
   /** How late each thread's event loop was at worst lately, in ms. */
   loopLagsMs(): number[];
   /** How long commits of the journals took, summed over the threads. */
@@ -114,6 +116,14 @@ export function openWorkerPool(
     recordTiming: false,
     workerData,
   });
+  /** What is the same for all relays stands at the first. */
+  const ofEachThread = (slot: number): number[] => {
+    const view = new Float64Array(gauges);
+    return Array.from(
+      { length: threads },
+      (_, thread) => view[thread * relayCapacity * gaugeCount + slot] ?? 0,
+    );
+  };
   let hasRun = false;
   const controlView = new Int32Array(control);
   const isAlive = (id: number): boolean =>
@@ -167,13 +177,8 @@ export function openWorkerPool(
     allowSessions: (relay, sessions) =>
       void Atomics.store(controlView, relayControlBase(relay) + relayControl.sessions, sessions),
     gauges: (relay) => sumGauges(new Float64Array(gauges), threads, relayCapacity, relay),
-    loopLagsMs: () => {
-      const view = new Float64Array(gauges);
-      return Array.from(
-        { length: threads },
-        (_, thread) => view[thread * relayCapacity * gaugeCount + gaugeSlot.loopLagMs] ?? 0,
-      );
-    },
+    composing: () => ofEachThread(gaugeSlot.composing),
+    loopLagsMs: () => ofEachThread(gaugeSlot.loopLagMs),
     journalTimes: () => sumTimes(new Float64Array(commitTimes), threads),
     change: (setup) => {
       live = setup;

@@ -101,8 +101,10 @@ export const gaugeSlot = {
   /** Transactions on the wire, and how many there may be. */
   inFlight: 8,
   window: 9,
+  /** The batch whose message the thread made last, written at once: a thread that dies has died over it, as far as can be known. */
+  composing: 10,
 } as const;
-export const gaugeCount = 10;
+export const gaugeCount = 11;
 
 /** One batch for one relay. */
 export interface BatchTask extends JournalBatch {

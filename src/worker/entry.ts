@@ -72,7 +72,10 @@ const relays: OpenRelay[] = setup.relays.map((relay, index) => openRelay(relay, 
 let { dkim } = setup;
 
 function openRelay(options: RelayOptions, waitedMs: number): OpenRelay {
-  const work = new RelayWork(limiter, systemClock, (run) => compiledFor(run));
+  const work = new RelayWork(limiter, systemClock, (run) => {
+    gauges[gaugeBase(0) + gaugeSlot.composing] = run.task.batchId;
+    return compiledFor(run);
+  });
   const pool = new Pool(options, shareOf(options.maxConnections), work, Math.random, {
     noteEnd: ({ run, row }) => journal.noteEnd(run.task, row),
     commit: () => journal.commit(),

@@ -98,6 +98,7 @@ test('a batch comes back with one outcome for each recipient', async (context) =
     120,
   );
   assert.equal(sandbox.stats().accepted, 120);
+  assert.deepEqual(pool.composing(), [7]);
 });
 
 test('a thread without a task notices that the relay closed its sessions', async (context) => {
