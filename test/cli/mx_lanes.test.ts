@@ -228,6 +228,36 @@ test(
   },
 );
 
+test(
+  'who waited for a batch to fill may be in another one, and is stored with what comes behind',
+  { skip },
+  async (context) => {
+    const relay = await openRelay(context);
+    const huge = [['mx1.huge.example', 10]] as const;
+    const [apart, together] = [
+      await startDns(context, { 'a.example': big, 'b.example': huge }),
+      await startDns(context, { 'a.example': big, 'b.example': big }),
+    ];
+    // No batch of 250 comes of the 200 of each, until they are of one lane; the last of them come when much is stored.
+    const parts = [
+      listOf(['a.example'], 200),
+      listOf(['b.example'], 190).replaceAll('reader', 'b'),
+      listOf(['c.example'], 15_000).replaceAll('reader', 'c'),
+      listOf(['b.example'], 10).replaceAll('reader', 'late'),
+      listOf(['c.example'], 14_600).replaceAll('reader', 'd'),
+    ];
+    const lines = parts.flatMap((text) => text.trimEnd().split('\n').slice(1));
+    const list = `${['email,first_name', ...lines].join('\n')}\n`;
+    const lanes = `mx: { servers: ["${apart.address}"] }, groups: { big: { mx: ["*.big.example"] }, huge: { mx: ["*.huge.example"] } }`;
+    const folder = folderFor(context, relay.port, lanes, list);
+    await sendHalf(folder, list.slice(0, list.indexOf('\n', list.length * 0.8)));
+    folder.write('posthaste.yaml', folder.read('posthaste.yaml').replace(apart.address, together.address));
+    const ended = await folder.run(args);
+    assert.equal(summaryIn(ended).accepted, 30_000, ended.stderr);
+    assert.equal(new Set(takenBy(relay)).size, 30_000);
+  },
+);
+
 test('later lists are half read in the same way', { skip }, async (context) => {
   const relay = await openRelay(context);
   const dns = await startDns(context, { 'shop.example': big });
