@@ -147,8 +147,10 @@ export class MxLanes {
   }
 
   #remember(domain: string, known: Known): void {
-    this.#known.delete(domain);
-    this.#known.set(domain, known);
+    // A copy: a slice of a list's text would keep all of that text in memory.
+    const name = Buffer.from(domain, 'latin1').toString('latin1');
+    this.#known.delete(name);
+    this.#known.set(name, known);
     if (this.#known.size <= this.#options.capacity) return;
     const [oldest] = this.#known.keys();
     if (oldest !== undefined) this.#known.delete(oldest);
