@@ -65,3 +65,8 @@ test('closing ends who waits, and asks nobody any more', async (context) => {
   assert.equal((await resolver.lookUp('b.example')).kind, 'silent');
   assert.equal(server.questions(), before);
 });
+
+test('servers are taken in each form that the configuration takes', () => {
+  for (const server of ['192.0.2.1', '192.0.2.1:5353', '2001:db8::1', '[2001:db8::1]:5353'])
+    openMxResolver({ servers: [server], timeoutMs: 100 }).close();
+});
