@@ -6,11 +6,13 @@ import { checkTemplates, compileCampaign } from '../compose/compose.ts';
 import type { DispatchEnd } from '../dispatch/campaign_desk.ts';
 import { takeIn, type IntakePart, type ListOptions } from '../intake/intake.ts';
 import type { CampaignRecord, ResultRow, RetryChoice } from '../ledger/ledger.ts';
+import { domainOf } from '../mail/address.ts';
 import type { Campaign } from '../mail/campaign.ts';
 import type { PosthasteEvent } from '../mail/event.ts';
 import { sumTally, type Tally } from '../mail/outcome.ts';
 import type { RefusedRow } from '../mail/recipient.ts';
 import type { CampaignTime } from '../schedule/campaign_time.ts';
+import { makeLaneByOperator } from '../schedule/lanes.ts';
 import type { RelayShare } from '../schedule/relay_choice.ts';
 import type { RetryPolicy } from '../schedule/retry.ts';
 import type { HandshakeFailure } from '../smtp/handshake.ts';
@@ -18,12 +20,13 @@ import { chooseList, type ListChoice, type ListToTake } from './campaign_lists.t
 import { refuseIfCompacted } from './compact.ts';
 import type { Engine } from './engine.ts';
 import { recoverCampaign, type RecoveryRules } from './journals.ts';
-import { chooseLaneRules, laneOfRecipient, laneOfRules, writeRules } from './lane_rules.ts';
+import { chooseLanes, laneOfRecipient, writeRules } from './lane_rules.ts';
 import { lintCampaign } from './lint_campaign.ts';
 import { guardRules, pausedError, type PauseAbove } from './pause.ts';
 import { PlanMemory } from './plan_memory.ts';
 import { checkRetriable } from './retry.ts';
 import { RunMeter } from './run_meter.ts';
+import { StoredRows } from './stored_rows.ts';
 import { changedList, LedgerSink } from './take_in.ts';
 
 /** A campaign as a run needs it. */
@@ -152,11 +155,23 @@ export class CampaignRun {
     // First what an earlier run did: those it left in doubt may be among the chosen.
     await this.recover();
     const { id, name: campaign } = this.#record;
-    const laneOf = laneOfRecipient(this.#engine.options.lanes);
+    await this.#findOperators();
+    const { options, mx } = this.#engine;
+    const laneOf = laneOfRecipient(options.lanes, mx.recall.bind(mx));
     const fates = await this.#engine.ledger.retryRows(id, choice, systemClock.now(), laneOf);
     if (sumTally(fates) > 0) this.#engine.log.info({ campaign, fates }, 'rows are sent again');
     await this.#refreshed();
     return fates;
+  }
+
+  /** Finds out, where it is wanted, who runs the mail of the list's domains: the ledger cannot wait for it. */
+  async #findOperators(): Promise<void> {
+    const { ledger, options, mx } = this.#engine;
+    if (options.lanes?.mx === undefined) return;
+    const { id, rows } = this.#record;
+    const find = makeLaneByOperator(options.lanes, mx.find.bind(mx));
+    for await (const page of ledger.readRows(id, rows))
+      await Promise.all(page.map(async ({ address = '' }) => find(domainOf(address))));
   }
 
   /** Settles what the journals of earlier runs know and the ledger does not. */
@@ -312,17 +327,23 @@ export class CampaignRun {
   }
 
   async #takeInList(list: ListToTake, plan: PlanMemory): Promise<void> {
-    const { ledger, options: shared } = this.#engine;
-    const sink = new LedgerSink(ledger, this.#record, systemClock, this.#intakeHooks(plan), list.later);
+    const { ledger, options: shared, mx } = this.#engine;
+    const { id, name, rows: rowsTaken } = this.#record;
     const rowsBefore = list.later?.rowsBefore ?? 0;
-    const rules = await chooseLaneRules(ledger, this.#record, rowsBefore, shared.lanes);
-    const options = { ...list.options, laneOf: laneOfRules(rules) };
+    const operatorOf = mx.find.bind(mx);
+    const lanes = await chooseLanes(ledger, this.#record, rowsBefore, shared.lanes, operatorOf);
+    const comparedBy = lanes.isRepeatable ? 'batches' : 'rows';
+    const hooks = this.#intakeHooks(plan);
+    const sink = new LedgerSink(ledger, this.#record, systemClock, hooks, list.later, comparedBy);
+    const isCompared = !lanes.isRepeatable && rowsTaken > rowsBefore;
+    const stored = isCompared ? new StoredRows(name, ledger.readRows(id, rowsTaken)) : undefined;
+    const options = { ...list.options, laneOf: lanes.laneOf, stored };
     const summary = await takeIn(await list.open(), options, sink, this.#abortIntake.signal);
     const { rows, digest, columns } = summary;
     sink.checkEnd(rows);
     if (list.later !== undefined && list.later.digest !== digest)
-      throw changedList(this.#record.name, 'the list was changed while it was read');
-    await ledger.completeIntake(this.#record.id, { rows, listDigest: digest, columns });
+      throw changedList(name, 'the list was changed while it was read');
+    await ledger.completeIntake(id, { rows, listDigest: digest, columns });
   }
 
   #intakeHooks(plan: PlanMemory) {

@@ -1,4 +1,5 @@
 // The engine: one ledger, the threads with their limits, the relays, and the campaigns that are sent with them.
+import { isDeepStrictEqual } from 'node:util';
 import { systemClock } from '../base/clock.ts';
 import { ExitCode, messageOf, PosthasteError } from '../base/error.ts';
 import { Dispatcher } from '../dispatch/dispatcher.ts';
@@ -10,6 +11,7 @@ import { compactDue } from './compact.ts';
 import { readJournalledCampaigns, sweepJournals } from './journals.ts';
 import { logEvent, type Log } from './log.ts';
 import { LoopLag } from './loop_lag.ts';
+import { MxLookUps } from './mx_look_ups.ts';
 import { QuotaKeeper } from './quota_keeper.ts';
 import { sampleEngine } from './sample.ts';
 import {
@@ -31,6 +33,7 @@ export class Engine {
   readonly ledger: Ledger;
   readonly log: Log;
   readonly dispatcher: Dispatcher;
+  readonly mx: MxLookUps;
   readonly #events: Fanout<PosthasteEvent>;
   readonly #quotas: QuotaKeeper;
   readonly #stopped = new AbortController();
@@ -55,6 +58,7 @@ export class Engine {
     this.threads = threads;
     this.ledger = ledger;
     this.log = log;
+    this.mx = new MxLookUps(options.lanes, log);
     const { pool, limits, journals } = threads;
     this.#events = createFanout((error, event) =>
       log.error({ err: error, event: event.kind }, 'a listener failed'),
@@ -92,6 +96,7 @@ export class Engine {
    */
   change(options: EngineOptions): void {
     const relays = mergeRelays(this.#options.relays, options.relays);
+    if (!isDeepStrictEqual(this.#options.lanes, options.lanes)) this.mx.use(options.lanes);
     this.#options = { ...options, relays };
     const { limits, pool } = this.threads;
     limits.change(limitPlanOf(this.#options));
@@ -159,6 +164,7 @@ export class Engine {
   /** drain: takes nothing new and finishes what is in flight, within `drainTimeoutMs`. now: at once. */
   stop(how: 'drain' | 'now'): void {
     this.#stopped.abort();
+    this.mx.close();
     this.dispatcher.stop();
     this.threads.pool.stop(how);
     this.#drainTimer ??= setTimeout(() => this.threads.pool.stop('now'), this.options.drainTimeoutMs);
@@ -204,6 +210,7 @@ export class Engine {
   async close(): Promise<void> {
     try {
       this.#stopped.abort();
+      this.mx.close();
       this.dispatcher.stop();
       await this.#running;
       await this.closePool();
