@@ -72,6 +72,7 @@ export class Engine {
       {
         relays: options.relays.map(({ name, maxConnections }) => ({ name, maxSessions: maxConnections })),
         slowDown: (what, factor) => limits.slowDown(what, factor),
+        isLimitOfRelay: (limit, relay) => limits.isOfRelay(limit, relay),
         isPatient: options.isPatient,
         tellsRecipients: options.tellsRecipients,
         clock: systemClock,

@@ -141,6 +141,11 @@ export class RunLimits {
     };
   }
 
+  /** Whether a limit, by its handle, is a relay's own. */
+  isOfRelay(limit: number, relay: string): boolean {
+    return this.#subjects.get(`relay ${relay}`)?.limits.includes(limit) === true;
+  }
+
   /** Leaves a share of the rate that sets the pace of a lane or relay; where there is none, nothing. */
   slowDown({ kind, name }: { readonly kind: 'relay' | 'lane'; readonly name: string }, factor: number): void {
     const subject = `${kind} ${name}`;

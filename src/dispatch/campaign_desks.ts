@@ -63,8 +63,8 @@ export class CampaignDesks {
     return true;
   }
 
-  /** `room` tells which relays have any; `now` in ms since the epoch. Those that have ended are not among them. */
-  takeUnseen(now: number, room: string): { readonly desks: readonly DeskToSee[]; readonly isAll: boolean } {
+  /** `room` tells which relays have any; `now` in ms since the epoch. Some of them may have ended. */
+  takeUnseen(now: number, room: string): DeskToSee[] {
     const touched = new Set(this.#touched);
     this.#touched.clear();
     // A wall clock may be set back.
@@ -72,10 +72,10 @@ export class CampaignDesks {
     this.#roomSeen = room;
     this.#seenAt = now;
     if (isAll) this.#changesAt = Infinity;
-    const desks = [...(isAll ? this.#desks.values() : touched)]
-      .filter(({ end }) => end === undefined)
-      .map((desk) => ({ desk, isTouched: touched.has(desk) }));
-    return { desks, isAll };
+    return [...(isAll ? this.#desks.values() : touched)].map((desk) => ({
+      desk,
+      isTouched: touched.has(desk),
+    }));
   }
 
   /** What a desk was told of the time holds until then. */

@@ -3,7 +3,7 @@ import type { Clock } from '../base/clock.ts';
 import { ExitCode, messageOf, PosthasteError } from '../base/error.ts';
 import { invariant } from '../base/invariant.ts';
 import type { HandshakeFailure } from '../smtp/handshake.ts';
-import type { BatchReport } from '../worker/contract.ts';
+import type { BatchReport, Hold } from '../worker/contract.ts';
 import { AlarmClock } from './alarm_clock.ts';
 import { CampaignDesk, type DispatchCampaign, type DispatchEnd } from './campaign_desk.ts';
 import { CampaignDesks } from './campaign_desks.ts';
@@ -34,6 +34,8 @@ export interface DispatchOptions extends SettlingOptions {
   /** Their numbers in tasks are their places here. */
   readonly relays: readonly DispatchRelay[];
   readonly slowDown: SlowDown;
+  /** Whether a limit, by its handle, is one of a relay's own, so that another relay is not held by it. */
+  readonly isLimitOfRelay: (limit: number, relay: string) => boolean;
   readonly clock: Clock;
   /** A relay that is out of reach ends nothing: it is tried for as long as it takes. */
   readonly isPatient: boolean;
@@ -52,8 +54,6 @@ const longestSleepMs = 60_000;
 
 /** How far off the next permit of a batch may be before it comes back; one that asks whether a relay is well must not wait. */
 const [usualWaitMs, probeWaitMs] = [30_000, 1000];
-/** Another of a campaign's relays may have permits at once. */
-const otherRelayWaitMs = 1000;
 
 /**
  * One loop, one actor: reports are collected by callbacks, everything else happens in `run`, so nothing interleaves
@@ -69,6 +69,9 @@ export class Dispatcher {
   readonly #settling: Settling;
   readonly #desks = new CampaignDesks();
   readonly relays: RelayDesks;
+  #usableSeen = '';
+  /** How often limits have changed: what threads said of those before counts no longer. */
+  #limitChanges = 0;
   #crashes = 0;
   #isStopped = false;
   #failure: { readonly error: unknown } | undefined;
@@ -161,6 +164,14 @@ export class Dispatcher {
     this.#touch(desk);
   }
 
+  /** Limits have changed: who was put off for theirs may go. */
+  #forgetLimits(): void {
+    this.#limitChanges += 1;
+    this.relays.forgetLimits();
+    this.#claims.endDeferrals(['limit', 'relay']);
+    this.rouse();
+  }
+
   /** Changes a campaign's share. */
   setWeight(campaignId: number, weight: number): void {
     this.#claims.setWeight(campaignId, weight);
@@ -169,8 +180,7 @@ export class Dispatcher {
   /** What of a campaign no session has taken comes back, and goes again by what is said then. */
   recall(campaignId: number): void {
     this.#runner.recallCampaign(campaignId);
-    this.#desks.forgetRoom();
-    this.rouse();
+    this.#forgetLimits();
   }
 
   /** Claims nothing more; `run` returns when what is in hand has come back. The threads are told by the caller. */
@@ -185,8 +195,7 @@ export class Dispatcher {
 
   /** Everything that no session has taken comes back, and goes again by what is said then. */
   recallAll(): void {
-    this.#desks.forgetRoom();
-    this.rouse();
+    this.#forgetLimits();
     for (const { campaign } of this.#desks.all()) this.#runner.recallCampaign(campaign.id);
   }
 
@@ -212,14 +221,21 @@ export class Dispatcher {
   async #claim(): Promise<void> {
     const now = this.#options.clock.now();
     const room = this.relays.describeRoom(this.#countOfRelay, now);
-    const { desks, isAll } = this.#desks.takeUnseen(now, room);
-    if (isAll) this.#claims.endDeferrals();
-    for (const { desk, isTouched } of desks) await this.#tend(desk, isTouched, now);
+    this.#followRelays(now);
+    for (const { desk, isTouched } of this.#desks.takeUnseen(now, room))
+      if (desk.end === undefined) await this.#tend(desk, isTouched, now);
     while (this.#hands.room > 0) {
       const batch = await this.#claims.claim(now);
       if (batch === undefined) return;
       await this.#launch(batch, now);
     }
+  }
+
+  /** Who was put off for want of a relay is asked about again when there is one more. */
+  #followRelays(now: number): void {
+    const usable = this.relays.describeUsable(now);
+    if (usable !== this.#usableSeen && usable.includes('1')) this.#claims.endDeferrals(['relay']);
+    this.#usableSeen = usable;
   }
 
   /** Opens or closes a campaign for what is claimed next, and sees whether it is over. */
@@ -252,11 +268,11 @@ export class Dispatcher {
     if (route.kind === 'wait') {
       await this.#ledger.release([batch.id]);
       this.#claims.noteReturned(id, batch.lane);
-      this.#claims.defer(id, batch.lane, route.untilAt);
+      this.#claims.defer(id, batch.lane, route.untilAt, 'relay');
       return;
     }
     const mostWaitMs = this.relays.isProbed(route.relay, now) ? probeWaitMs : usualWaitMs;
-    this.#hands.launch(batch, { ...frame(batch.lane, route.relay), mostWaitMs });
+    this.#hands.launch(batch, { ...frame(batch.lane, route.relay), mostWaitMs }, this.#limitChanges);
     this.#closeWhoseRelayIsFull(route.relay, now);
   }
 
@@ -327,16 +343,19 @@ export class Dispatcher {
       if (held !== undefined) this.#claims.noteReturned(held.batch.campaignId, held.batch.lane);
     for (const { campaignId, successors } of settlements)
       for (const { lane, dueAt } of successors) this.#claims.note(campaignId, lane, dueAt);
-    for (const [position, { heldMs }] of reports.entries()) this.#defer(helds[position], now, heldMs);
+    for (const [position, { held }] of reports.entries())
+      if (held !== undefined) this.#defer(helds[position], held);
     for (const event of events) this.#options.publish(event);
   }
 
-  /** Its limits grant nothing for a while: kept in memory only, so that a limit that is raised is minded at once. */
-  #defer(held: HeldBatch | undefined, now: number, heldMs: number | undefined): void {
-    if (held === undefined || heldMs === undefined) return;
-    const isOnly = this.#deskOf(held.batch).campaign.relays.length === 1;
-    const forMs = isOnly ? heldMs : Math.min(heldMs, otherRelayWaitMs);
-    this.#claims.defer(held.batch.campaignId, held.batch.lane, now + forMs);
+  /** A limit grants nothing for a while: kept in memory only, so that one that is raised is minded at once. */
+  #defer(back: HeldBatch | undefined, { limit, untilAt }: Hold): void {
+    if (back === undefined || back.changes !== this.#limitChanges) return;
+    const { batch, goesBy } = back;
+    const { relays } = this.#deskOf(batch).campaign;
+    if (relays.length > 1 && this.#options.isLimitOfRelay(limit, this.relays.nameOf(goesBy)))
+      this.relays.noteLimited(goesBy, untilAt);
+    else this.#claims.defer(batch.campaignId, batch.lane, untilAt, 'limit');
   }
 
   #rulesOf(desk: CampaignDesk, batch: ClaimedBatch, relay: string, now: number): BatchRules {
@@ -391,10 +410,9 @@ export class Dispatcher {
   async #settleCrashed(): Promise<void> {
     const crashed = this.#hands.takeCrashed();
     if (crashed.length === 0) return;
-    this.#crashes += 1;
     const reports = this.#settling.reportCrashed(crashed, this.#options.clock.now());
     this.#sayWhoseThreadDied(reports, describeCrash(crashed));
-    this.#pauseDeadly(crashed);
+    if (!this.#blame(crashed)) this.#crashes += 1;
     await this.#settle(reports);
     if (this.#crashes < maxCrashes) return;
     const error = crashed[0]?.error;
@@ -407,17 +425,22 @@ export class Dispatcher {
     });
   }
 
-  /** What kills thread after thread would put those beside it in doubt each time. */
-  #pauseDeadly(crashed: readonly Crash[]): void {
+  /**
+   * Pauses a campaign with a row that kills thread after thread: each time those beside it would be in doubt. Returns whether it is
+   * known over which batches they died.
+   */
+  #blame(crashed: readonly Crash[]): boolean {
     const composing = new Set(this.#runner.composing());
-    for (const { batchId, error } of crashed) {
+    const blamed = crashed.filter(({ batchId }) => composing.has(batchId));
+    for (const { batchId, error } of blamed) {
       const batch = this.#hands.find(batchId)?.batch;
-      if (batch === undefined || !composing.has(batchId)) continue;
+      if (batch === undefined) continue;
       const desk = this.#deskOf(batch);
       if (desk.noteDeath(batch.firstRow) < maxDeaths) continue;
       const text = `${maxDeaths} threads died one after the other over the rows from ${batch.firstRow} on: ${messageOf(error)}`;
       this.#decide(desk, { kind: 'paused', pause: { kind: 'threadsDied', text, verdict: undefined } });
     }
+    return blamed.length > 0;
   }
 
   #sayWhoseThreadDied(reports: readonly BatchReport[], reason: string): void {

@@ -33,6 +33,8 @@ type LaunchFrame = TaskFrame & Pick<BatchTask, 'mostWaitMs'>;
 export interface HeldBatch {
   readonly batch: ClaimedBatch;
   readonly goesBy: number;
+  /** How often limits had changed when it went out. */
+  readonly changes: number;
 }
 
 export interface Crash {
@@ -80,8 +82,8 @@ export class Hands {
     return this.#inHand.get(batchId);
   }
 
-  launch(batch: ClaimedBatch, frame: LaunchFrame): void {
-    this.#inHand.set(batch.id, { batch, goesBy: frame.relay });
+  launch(batch: ClaimedBatch, frame: LaunchFrame, changes: number): void {
+    this.#inHand.set(batch.id, { batch, goesBy: frame.relay, changes });
     addTo(this.#byCampaign, batch.campaignId, 1);
     addTo(this.#byRelay, frame.relay, 1);
     void this.#supervise(taskOf(batch, frame));

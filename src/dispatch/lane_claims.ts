@@ -25,12 +25,20 @@ interface CampaignLanes {
   readonly id: number;
   /** When the next batch of a lane is due, as far as is known; in ms since the epoch. */
   readonly dueAt: Map<string, number>;
-  /** Until when nothing of a lane is claimed, whatever is due. */
-  readonly deferredUntil: Map<string, number>;
+  /** Lanes of which nothing is claimed before an instant, whatever is due. */
+  readonly deferrals: Map<string, Deferral>;
   /** The picker has them. */
   readonly ready: Set<string>;
   readonly inHand: Map<string, number>;
   isOpen: boolean;
+}
+
+/** Why nothing of a lane can go for now. */
+export type DeferralReason = 'relay' | 'limit';
+
+interface Deferral {
+  readonly until: number;
+  readonly reason: DeferralReason;
 }
 
 interface WaitingLane {
@@ -67,7 +75,7 @@ export class LaneClaims {
     const campaign: CampaignLanes = {
       id: campaignId,
       dueAt: new Map(),
-      deferredUntil: new Map(),
+      deferrals: new Map(),
       ready: new Set(),
       inHand: new Map(),
       isOpen: false,
@@ -107,25 +115,27 @@ export class LaneClaims {
   note(campaignId: number, lane: string, dueAt: number): void {
     const campaign = this.#campaigns.get(campaignId);
     if (campaign === undefined) return;
-    const at = Math.max(dueAt, campaign.deferredUntil.get(lane) ?? 0);
+    const at = Math.max(dueAt, campaign.deferrals.get(lane)?.until ?? 0);
     if ((campaign.dueAt.get(lane) ?? Infinity) > at) this.#setDue(campaign, lane, at);
   }
 
-  /** Nothing of this lane of a campaign can go before an instant, whatever is due: its relays or its limits have nothing for it. */
-  defer(campaignId: number, lane: string, until: number): void {
+  /** Nothing of this lane of a campaign can go before an instant, whatever is due. */
+  defer(campaignId: number, lane: string, until: number, reason: DeferralReason): void {
     const campaign = this.#campaigns.get(campaignId);
     if (campaign === undefined) return;
-    campaign.deferredUntil.set(lane, until);
+    campaign.deferrals.set(lane, { until, reason });
     // Earlier entries of the heap say something else than the map, and are passed over.
     this.#setDue(campaign, lane, Math.max(until, campaign.dueAt.get(lane) ?? 0));
   }
 
-  /** Relays or limits may have something for those who were deferred. */
-  endDeferrals(): void {
+  /** Those who were deferred may go: what stood in their way for one of these reasons has changed. */
+  endDeferrals(reasons: readonly DeferralReason[]): void {
     for (const campaign of this.#campaigns.values()) {
-      const lanes = [...campaign.deferredUntil.keys()];
-      campaign.deferredUntil.clear();
-      for (const lane of lanes) this.note(campaign.id, lane, 0);
+      for (const [lane, { reason }] of campaign.deferrals) {
+        if (!reasons.includes(reason)) continue;
+        campaign.deferrals.delete(lane);
+        this.note(campaign.id, lane, 0);
+      }
     }
   }
 
@@ -184,7 +194,7 @@ export class LaneClaims {
     for (let at = this.#waiting.firstKey; at !== undefined && at <= now; at = this.#waiting.firstKey) {
       const waiting = this.#waiting.pop();
       if (waiting === undefined || !this.#isReady(waiting, at)) continue;
-      waiting.campaign.deferredUntil.delete(waiting.lane);
+      waiting.campaign.deferrals.delete(waiting.lane);
       waiting.campaign.ready.add(waiting.lane);
       this.#picker.add(waiting.campaign.id, waiting.lane, 1);
     }

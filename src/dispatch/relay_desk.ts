@@ -39,6 +39,7 @@ export class RelayDesk {
   #rateFactor = 1;
   #isHeld = false;
   #givenUp: HandshakeFailure | undefined;
+  #limitedUntil = 0;
 
   /** `number` is the relay's in tasks. */
   constructor(relay: DispatchRelay, number: number, runner: BatchRunner, slowDown: SlowDown) {
@@ -87,6 +88,20 @@ export class RelayDesk {
   /** Until when the provider behind a lane wants nothing of what comes by this relay. */
   laneBlockedUntil(lane: string): number {
     return this.#lanes.blockedUntil(lane);
+  }
+
+  /** Until when its own limits grant nothing; in ms since the epoch. */
+  get limitedUntil(): number {
+    return this.#limitedUntil;
+  }
+
+  noteLimited(untilAt: number): void {
+    this.#limitedUntil = untilAt;
+  }
+
+  /** Whether it may be given something, apart from how much it has: nobody holds it, and it has not stopped. */
+  isUsable(now: number): boolean {
+    return !this.#isHeld && this.#givenUp === undefined && this.#health.blockedUntil <= now;
   }
 
   /** Whether nobody has met it yet, so that others wait for the first session. */

@@ -61,6 +61,21 @@ export class RelayDesks {
     return this.#desks.map((_, number) => (this.#hasRoom(number, inHand, now) ? '1' : '0')).join('');
   }
 
+  /** The same for those that may be used at all. */
+  describeUsable(now: number): string {
+    return this.#desks.map((desk) => (desk.isUsable(now) ? '1' : '0')).join('');
+  }
+
+  /** The limits of a relay grant nothing until then: where a campaign has others, its batches go by those. */
+  noteLimited(number: number, untilAt: number): void {
+    this.#at(number).noteLimited(untilAt);
+  }
+
+  /** Limits have changed. */
+  forgetLimits(): void {
+    for (const desk of this.#desks) desk.noteLimited(0);
+  }
+
   /** When a relay without room may have some, if nobody does anything; in ms since the epoch. */
   roomAt(inHand: (relay: number) => number, now: number): number {
     return this.#desks.reduce((soonest, desk, number) => {
@@ -149,7 +164,7 @@ export class RelayDesks {
     const number = this.#numberOf(share.name);
     const desk = this.#at(number);
     const isFull = !this.#hasRoom(number, inHand, now);
-    const blockedUntil = desk.blockedUntilFor(lane);
+    const blockedUntil = Math.max(desk.blockedUntilFor(lane), desk.limitedUntil);
     return {
       ...share,
       blockedUntil: isFull ? Math.max(blockedUntil, now + patienceMs + 1) : blockedUntil,

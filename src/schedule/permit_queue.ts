@@ -109,9 +109,10 @@ export class PermitQueue<T extends object> {
     return this.#size === 0 ? Infinity : Math.max(dueAtMs, this.#busyUntilMs);
   }
 
-  /** Of each line that waits: who is in it, and when its limit may grant next. */
-  *waiting(): Iterable<{ readonly dueAtMs: number; readonly items: Iterable<T> }> {
-    for (const { dueAtMs, items } of this.#heap) yield { dueAtMs, items: items.values() };
+  /** Of each line, the one that waits longest first: its limit, when that may grant next, and who is in it. */
+  *waiting(): Iterable<{ readonly limit: number; readonly dueAtMs: number; readonly items: Iterable<T> }> {
+    const lines = this.#heap.toSorted((a, b) => b.dueAtMs - a.dueAtMs);
+    for (const { limit, dueAtMs, items } of lines) yield { limit, dueAtMs, items: items.values() };
   }
 
   /** Empties the queue. */

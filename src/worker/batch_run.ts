@@ -6,7 +6,7 @@ import type { Outcome, OutcomeKind } from '../mail/outcome.ts';
 import type { Recipient } from '../mail/recipient.ts';
 import type { Stage, Verdict } from '../mail/verdict.ts';
 import type { HandshakeFailure } from '../smtp/handshake.ts';
-import type { BatchReport, BatchTask } from './contract.ts';
+import type { BatchReport, BatchTask, Hold } from './contract.ts';
 
 /** Where a batch's outcomes are kept until they are settled. */
 export interface OutcomeJournal {
@@ -36,7 +36,7 @@ export class BatchRun {
   #cursor = 0;
   /** By performance.now. */
   readonly begunAt = performance.now();
-  #heldMs: number | undefined;
+  #held: Hold | undefined;
   #relayFailure: HandshakeFailure | undefined;
   #journalFailure: BatchReport['journalFailure'];
 
@@ -86,9 +86,9 @@ export class BatchRun {
     while (this.waiting > 0) this.settle(this.take().row, 'unsent', verdict);
   }
 
-  /** To be called before what is left is given back: its limits grant nothing for so long. */
-  noteHeld(forMs: number): void {
-    this.#heldMs = forMs;
+  /** To be called before what is left is given back: what it would wait for. */
+  noteHold(held: Hold): void {
+    this.#held = held;
   }
 
   /** To be called before what is left is given back: why nothing more can be sent. */
@@ -102,7 +102,7 @@ export class BatchRun {
       outcomes: this.#outcomes,
       transactionTimes: this.#transactionTimes,
       composeTimes: this.#composeTimes,
-      heldMs: this.#heldMs,
+      held: this.#held,
       relayFailure: this.#relayFailure,
       journal: { writer: this.#journal.writer, oldestNeeded: this.#journal.oldestNeeded },
       journalFailure: this.#journalFailure,

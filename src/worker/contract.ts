@@ -136,6 +136,12 @@ export interface GivenTask extends BatchTask {
   readonly recalls: number;
 }
 
+/** A limit that lets nobody go for a while. */
+export interface Hold {
+  readonly limit: number;
+  readonly untilAt: number;
+}
+
 export interface BatchReport {
   readonly batchId: number;
   /** One for each recipient of the batch, in the order in which they were settled. */
@@ -145,8 +151,8 @@ export interface BatchReport {
   readonly permitWaits: TransactionTimes;
   /** Of composing and signing, in the same buckets. */
   readonly composeTimes: TransactionTimes;
-  /** Set when the rest came back because its limits grant nothing for so long, in ms. */
-  readonly heldMs: number | undefined;
+  /** Set when the rest came back because a limit, by its handle, grants nothing until then, in ms since the epoch. */
+  readonly held: Hold | undefined;
   /** Set when the batch came back because the relay was out of reach. */
   readonly relayFailure: HandshakeFailure | undefined;
   /** Once this report is settled, nobody needs this thread's journal below `oldestNeeded`. */

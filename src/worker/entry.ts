@@ -36,7 +36,7 @@ import {
   type WorkerSetup,
 } from './contract.ts';
 import { takePlace } from './places.ts';
-import { RelayWork, type CompiledCampaign, type RowTransaction } from './relay_work.ts';
+import { RelayWork, type CompiledCampaign, type Patience, type RowTransaction } from './relay_work.ts';
 
 /** Trusted: `dispatch/worker_pool.ts` is the only one that starts this file. */
 const setup: WorkerSetup = workerData;
@@ -61,27 +61,31 @@ interface OpenRelay {
   readonly pool: Pool<RowTransaction>;
   /** What sessions before those of the pool have waited for permits. */
   readonly waitedMs: number;
+  /** Sessions of retired pools to the same place, as counted last. */
+  leaving: number;
   /** What was last seen in the control memory. */
   recalls: number;
   sessions: number;
 }
 
-/** Pools of relays that a reload has changed, as long as somebody is under way in them. */
-const retired = new Set<Pool<RowTransaction>>();
+/** Pools of relays that a reload has changed, as long as somebody is under way in them, with what they were for. */
+const retired = new Map<Pool<RowTransaction>, RelayOptions>();
 const relays: OpenRelay[] = setup.relays.map((relay, index) => openRelay(relay, waitedBefore(index)));
 let { dkim } = setup;
 
 function openRelay(options: RelayOptions, waitedMs: number): OpenRelay {
+  const leaving = countLeaving(options);
   const work = new RelayWork(limiter, systemClock, (run) => {
     gauges[gaugeBase(0) + gaugeSlot.composing] = run.task.batchId;
     return compiledFor(run);
   });
-  const pool = new Pool(options, shareOf(options.maxConnections), work, Math.random, {
+  const pool = new Pool(options, Math.max(1, shareOf(options.maxConnections)), work, Math.random, {
     noteEnd: ({ run, row }) => journal.noteEnd(run.task, row),
     commit: () => journal.commit(),
     failed: (error) => stopForJournal(error),
   });
-  return { options, work, pool, waitedMs, recalls: 0, sessions: 0 };
+  if (leaving > 0) pool.setShare(shareBeside(leaving, options.maxConnections));
+  return { options, work, pool, waitedMs, leaving, recalls: 0, sessions: 0 };
 }
 
 /** What this place's last thread, if it had one, has waited for a relay's permits. */
@@ -129,7 +133,7 @@ export function runBatch({ recalls, ...task }: GivenTask): Promise<PackedReport>
 /** Ends all sessions with QUIT. Runs as a task of its own when the pool closes. */
 export async function closeSessions(): Promise<void> {
   clearInterval(ticker);
-  await Promise.all([...relays.map(({ pool }) => pool), ...retired].map((pool) => pool.close()));
+  await Promise.all([...relays.map(({ pool }) => pool), ...retired.keys()].map((pool) => pool.close()));
   journal.close();
   writeGauges();
 }
@@ -147,6 +151,20 @@ function stopForJournal(error: unknown): void {
 function shareOf(maxConnections: number): number {
   const base = Math.floor(maxConnections / setup.threads);
   return base + (threadIndex < maxConnections % setup.threads ? 1 : 0);
+}
+
+/** Sessions that a reload has retired are the relay's, too, until they end. */
+function shareBeside(leaving: number, maxConnections: number): number {
+  return Math.max(leaving > 0 ? 0 : 1, shareOf(maxConnections) - leaving);
+}
+
+function countLeaving({ host, port }: RelayOptions): number {
+  let open = 0;
+  for (const [pool, options] of retired) {
+    if (pool.isOver) retired.delete(pool);
+    else if (options.host === host && options.port === port) open += pool.counts.open;
+  }
+  return open;
 }
 
 function compiledFor(run: BatchRun): CompiledCampaign {
@@ -217,8 +235,7 @@ function changeRelay(open: OpenRelay, options: RelayOptions): OpenRelay {
   }
   open.work.giveBack(calledBack());
   open.pool.retire();
-  for (const pool of retired) if (pool.isOver) retired.delete(pool);
-  retired.add(open.pool);
+  retired.set(open.pool, open.options);
   return openRelay(options, open.waitedMs + open.pool.counts.permitWaitMs);
 }
 
@@ -255,19 +272,21 @@ function followStop(): void {
     if (stop >= 1) work.giveBack(stopVerdict());
     if (stop >= 2) pool.abort();
   }
-  if (stop >= 2) for (const pool of retired) pool.abort();
+  if (stop >= 2) for (const pool of retired.keys()) pool.abort();
 }
 
-/** Where most of the hands are full, what waits makes room for what can go. */
-const patience = { usual: { waitMs: Infinity, ageMs: 60_000 }, scarce: { waitMs: 1000, ageMs: 10_000 } };
+const usual: Patience = { waitMs: Infinity, ageMs: 60_000, most: Infinity };
+/** Where most of the hands are full, what waits makes room for what can go: little by little, for each is stored again. */
+const scarce: Patience = { waitMs: 5000, ageMs: 10_000, most: 4 };
 const lateEveryTicks = 10;
 let ticks = 0;
 
 function giveBackLate(): void {
   ticks += 1;
   if (ticks % lateEveryTicks !== 0) return;
-  const { waitMs, ageMs } = batchesHere < setup.scarceFrom ? patience.usual : patience.scarce;
-  for (const { work } of relays) work.giveBackLate(waitMs, ageMs);
+  const patience = batchesHere < setup.scarceFrom ? usual : scarce;
+  let { most } = patience;
+  for (const { work } of relays) most -= work.giveBackLate({ ...patience, most });
 }
 
 /** Campaigns that are paused, cancelled or out of their time. */
@@ -293,12 +312,14 @@ function followRelay(relay: OpenRelay, index: number): void {
     relay.work.giveBack(calledBack());
   }
   const sessions = Atomics.load(control, base + relayControl.sessions);
-  if (sessions === relay.sessions) return;
+  const leaving = countLeaving(relay.options);
+  if (sessions === relay.sessions && leaving === relay.leaving) return;
   relay.sessions = sessions;
+  relay.leaving = leaving;
   const { maxConnections } = relay.options;
   const allowed = sessions === 0 ? maxConnections : Math.min(sessions, maxConnections);
   // Where there are fewer than threads, the dispatcher gives work to so many threads only.
-  relay.pool.setShare(Math.max(1, shareOf(allowed)));
+  relay.pool.setShare(shareBeside(leaving, allowed));
 }
 
 function stopVerdict(): Verdict {

@@ -15,7 +15,7 @@ import type { Extensions } from '../smtp/extensions.ts';
 import type { HandshakeFailure } from '../smtp/handshake.ts';
 import type { Wait, Work } from '../smtp/pool.ts';
 import type { BatchRun } from './batch_run.ts';
-import type { BatchReport, BatchTask } from './contract.ts';
+import type { BatchReport, BatchTask, Hold } from './contract.ts';
 
 /** A transaction that knows where it came from. */
 export interface RowTransaction extends Transaction {
@@ -31,6 +31,16 @@ export interface CompiledCampaign {
   readonly composer: Composer;
   /** Undefined where no key signs for the From domain. */
   readonly signer: Signer | undefined;
+}
+
+/** What may stay in a thread. */
+export interface Patience {
+  /** How far off the next permit may be, in ms, where a batch does not want it sooner. */
+  readonly waitMs: number;
+  /** How long a batch may be here. */
+  readonly ageMs: number;
+  /** Batches that come back at most. */
+  readonly most: number;
 }
 
 /** Messages of one flow in a row, where no limit binds. */
@@ -214,40 +224,41 @@ export class RelayWork implements Work<RowTransaction> {
 
   /** Returns what nobody has taken of some batches. Their flows stay in the queue, which has no way out but their turn. */
   giveBackSome(isMeant: (task: BatchTask) => boolean, verdict: Verdict): void {
-    this.#giveBackRuns(({ task }) => isMeant(task), verdict);
+    for (const flow of this.#flows.values())
+      this.#giveBackOf(flow, ({ task }) => isMeant(task), Infinity, verdict);
   }
 
-  #giveBackRuns(isMeant: (run: BatchRun) => boolean, verdict: Verdict): void {
-    for (const flow of this.#flows.values()) {
-      const meant = flow.runs.filter(isMeant);
-      if (meant.length === 0) continue;
-      flow.runs = flow.runs.filter((run) => !isMeant(run));
-      for (const run of meant) run.giveBack(verdict, undefined);
-    }
-  }
-
-  /**
-   * Returns what cannot go soon, so that others have its place and nobody waits for its report: batches whose limits grant
-   * nothing for as long as they may wait, and those that are here for longer than `mostAgeMs`. In ms.
-   */
-  giveBackLate(mostWaitMs: number, mostAgeMs: number): void {
+  /** Returns what cannot go soon, so that others have its place and nobody waits for its report; how many batches those were. */
+  giveBackLate({ waitMs, ageMs, most }: Patience): number {
     const nowMs = this.#clock.monotonic();
-    for (const { dueAtMs, items } of this.#queue.waiting()) {
+    let count = 0;
+    for (const { limit, dueAtMs, items } of this.#queue.waiting()) {
       const forMs = dueAtMs - nowMs;
-      for (const flow of items) this.#giveBackHeld(flow, forMs, mostWaitMs);
+      const isHeld = ({ task }: BatchRun): boolean => forMs > Math.min(task.mostWaitMs, waitMs);
+      const hold = Number.isFinite(forMs) ? { limit, untilAt: this.#clock.now() + forMs } : undefined;
+      for (const flow of items) count += this.#giveBackOf(flow, isHeld, most - count, held, hold);
     }
-    const begunBefore = performance.now() - mostAgeMs;
-    this.#giveBackRuns(({ begunAt }) => begunAt < begunBefore, tooLong);
+    const begunBefore = performance.now() - ageMs;
+    for (const flow of this.#flows.values())
+      count += this.#giveBackOf(flow, ({ begunAt }) => begunAt < begunBefore, most - count, tooLong);
+    return count;
   }
 
-  #giveBackHeld(flow: Flow, forMs: number, mostWaitMs: number): void {
-    const meant = flow.runs.filter(({ task }) => forMs > Math.min(task.mostWaitMs, mostWaitMs));
-    if (meant.length === 0) return;
-    flow.runs = flow.runs.filter((run) => !meant.includes(run));
+  #giveBackOf(
+    flow: Flow,
+    isMeant: (run: BatchRun) => boolean,
+    most: number,
+    verdict: Verdict,
+    hold?: Hold,
+  ): number {
+    const meant = new Set(flow.runs.filter(isMeant).slice(0, most));
+    if (meant.size === 0) return 0;
+    flow.runs = flow.runs.filter((run) => !meant.has(run));
     for (const run of meant) {
-      if (Number.isFinite(forMs)) run.noteHeld(forMs);
-      run.giveBack(held, undefined);
+      if (hold !== undefined) run.noteHold(hold);
+      run.giveBack(verdict, undefined);
     }
+    return meant.size;
   }
 
   #allRuns(): BatchRun[] {

@@ -116,7 +116,7 @@ function reportOf(
     transactionTimes: {},
     composeTimes: emptyTransactionTimes(),
     permitWaits: emptyTransactionTimes(),
-    heldMs: undefined,
+    held: undefined,
     relayFailure: undefined,
     journal: { writer: 0, oldestNeeded: 0 },
     journalFailure: undefined,

@@ -4,7 +4,10 @@ import type { DispatchCampaign, DispatchEnd } from '../../src/dispatch/campaign_
 import type { BatchRunner } from '../../src/dispatch/hands.ts';
 import type { DispatchJournals } from '../../src/dispatch/settling.ts';
 
-type OneOptions = Omit<DispatchOptions, 'relays' | 'slowDown' | 'isPatient' | 'tellsRecipients'> &
+type OneOptions = Omit<
+  DispatchOptions,
+  'relays' | 'slowDown' | 'isLimitOfRelay' | 'isPatient' | 'tellsRecipients'
+> &
   Pick<DispatchCampaign, 'time' | 'retry' | 'inDoubt' | 'guard'> & { readonly campaignId: number };
 
 export function oneCampaign(
@@ -19,6 +22,7 @@ export function oneCampaign(
       ...options,
       relays: [{ name: 'primary', maxSessions: 10 }],
       slowDown: () => {},
+      isLimitOfRelay: () => false,
       isPatient: false,
       tellsRecipients: false,
     },

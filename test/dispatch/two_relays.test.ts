@@ -12,12 +12,15 @@ import { makeReply } from '../../src/mail/reply.ts';
 import { emptyTransactionTimes } from '../../src/mail/transaction_times.ts';
 import { judgeLocally, judgeReply, type Verdict } from '../../src/mail/verdict.ts';
 import type { RelayShare } from '../../src/schedule/relay_choice.ts';
-import type { BatchReport, BatchTask } from '../../src/worker/contract.ts';
+import type { BatchReport, BatchTask, Hold } from '../../src/worker/contract.ts';
 import { playedThreads, unguarded } from './played_threads.ts';
 
 const accepted = judgeReply('end', makeReply(250, 'ok'));
 const throttled = judgeReply('end', makeReply(421, '4.7.28 Our system has detected an unusual rate of mail'));
 const [first, second] = ['first', 'second'];
+
+/** Handles of limits. */
+const [ofRelay, ofLane] = [1, 2];
 
 interface Sent {
   readonly lane: string;
@@ -28,16 +31,17 @@ interface Sent {
 async function open(
   context: TestContext,
   answer: (one: Sent) => Verdict,
-  held: (one: Sent) => number | undefined = () => undefined,
+  held: (one: Sent) => Hold | undefined = () => undefined,
+  holdMs = 0,
 ) {
   const directory = mkdtempSync(join(tmpdir(), 'posthaste-relays-'));
   const ledger = await openLedger({ directory });
   const sent: Sent[] = [];
   const play = (task: BatchTask): BatchReport => {
     const [lane, relay] = [task.planKey, [first, second][task.relay] ?? ''];
-    const heldMs = held({ lane, relay });
-    const verdict = heldMs === undefined ? answer({ lane, relay }) : judgeLocally('stopped', 'held');
-    if (heldMs === undefined) sent.push({ lane, relay });
+    const hold = held({ lane, relay });
+    const verdict = hold === undefined ? answer({ lane, relay }) : judgeLocally('stopped', 'held');
+    if (hold === undefined) sent.push({ lane, relay });
     const { kind } = verdict;
     const outcomes = unpackRecipients(task.payload).map(({ row }) => ({
       row,
@@ -51,7 +55,7 @@ async function open(
       transactionTimes: {},
       composeTimes: emptyTransactionTimes(),
       permitWaits: emptyTransactionTimes(),
-      heldMs,
+      held: hold,
       relayFailure: undefined,
       journal: { writer: 0, oldestNeeded: 0 },
       journalFailure: undefined,
@@ -61,6 +65,7 @@ async function open(
     {
       relays: [first, second].map((name) => ({ name, maxSessions: 10 })),
       slowDown: () => {},
+      isLimitOfRelay: (limit) => limit === ofRelay,
       isPatient: true,
       tellsRecipients: false,
       clock: { now: Date.now, monotonic: () => performance.now() },
@@ -68,7 +73,7 @@ async function open(
       publish: () => {},
     },
     ledger,
-    { ...playedThreads(1), run: (task) => Promise.resolve(play(task)) },
+    { ...playedThreads(1), run: (task) => delay(holdMs).then(() => play(task)) },
     { read: () => new Map(), trim: () => {} },
   );
   const running = dispatcher.run();
@@ -159,7 +164,7 @@ test('a lane that limits hold for long is not asked again before, gives its hand
     ({ lane }) => {
       if (lane !== 'slow' || !isHeld) return undefined;
       asked += 1;
-      return 3_600_000;
+      return { limit: ofLane, untilAt: Date.now() + 3_600_000 };
     },
   );
   const { id, over } = await begin('c', [shareOf(first)], ['slow', 'slow', 'slow', 'fast', 'fast', 'fast']);
@@ -169,4 +174,61 @@ test('a lane that limits hold for long is not asked again before, gives its hand
   dispatcher.recall(id);
   await over;
   assert.equal(sent.length, 6);
+});
+
+test('where a relay has used up its own limit, batches go by the other one, and each is asked once', async (context) => {
+  let asked = 0;
+  const { sent, begin } = await open(
+    context,
+    () => accepted,
+    ({ relay }) => {
+      if (relay !== first) return undefined;
+      asked += 1;
+      return { limit: ofRelay, untilAt: Date.now() + 3_600_000 };
+    },
+  );
+  const { over } = await begin('c', [shareOf(first), shareOf(second)], Array<string>(40).fill('x'));
+  await over;
+  assert.equal(asked, 1);
+  assert.deepEqual([sent.length, new Set(sent.map(describe)).size], [40, 1]);
+});
+
+test('a lane that limits hold is left alone while a relay is weak, and while another campaign goes', async (context) => {
+  let asked = 0;
+  const isDown = judgeReply('mail', makeReply(421, '4.3.2 shutting down'));
+  const { dispatcher, sent, begin } = await open(
+    context,
+    ({ relay }) => (relay === second ? isDown : accepted),
+    ({ lane }) => {
+      if (lane !== 'slow') return undefined;
+      asked += 1;
+      return { limit: ofLane, untilAt: Date.now() + 3_600_000 };
+    },
+    20,
+  );
+  await begin('slow', [shareOf(first)], ['slow', 'slow']);
+  await begin('by-weak', [shareOf(second)], ['x', 'x', 'x']);
+  await begin('free', [shareOf(first)], Array<string>(20).fill('x'));
+  await delay(2500);
+  // The weak one has been asked again and again, and the free one is through.
+  assert.ok(sent.filter(({ relay }) => relay === second).length >= 2);
+  assert.equal(sent.filter(({ relay }) => relay === first).length, 20);
+  assert.equal(asked, 1);
+  assert.equal(dispatcher.inHand <= 1, true);
+});
+
+test('what a thread says of a limit that was raised meanwhile counts no longer', async (context) => {
+  let asked = 0;
+  const { dispatcher, sent, begin } = await open(
+    context,
+    () => accepted,
+    () => ((asked += 1) === 1 ? { limit: ofLane, untilAt: Date.now() + 3_600_000 } : undefined),
+    100,
+  );
+  const { id, over } = await begin('c', [shareOf(first)], ['slow']);
+  while (dispatcher.inHand === 0) await delay(1);
+  // The batch is under way and will say that the old limit holds it for an hour.
+  dispatcher.recall(id);
+  await over;
+  assert.deepEqual([asked, sent.length], [2, 1]);
 });

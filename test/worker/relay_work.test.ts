@@ -188,13 +188,13 @@ test('what limits hold for longer than it may wait comes back, says for how long
     .map(() => work.take(extensions))
     .map((one) => (one !== undefined && 'row' in one ? one.row : one?.kind));
   assert.deepEqual(rows, [101, 201, 'wait']);
-  work.giveBackLate(Infinity, 60_000);
+  work.giveBackLate(patience);
   // Those with an hour to wait, for the batches here may wait for half a minute.
   assert.deepEqual(
     noted.map(({ row, kind }) => [row, kind]),
     [[102, 'unsent']],
   );
-  work.giveBackLate(1000, 60_000);
+  work.giveBackLate({ ...patience, waitMs: 1000 });
   assert.deepEqual(
     noted.map(({ row }) => row),
     [102, 202],
@@ -208,9 +208,11 @@ test('what limits hold for longer than it may wait comes back, says for how long
 test('batches that are here for too long come back, whatever they wait for', () => {
   const { work, noted } = openWork(neverFails, undefined, [101, 102, 103]);
   work.take(parseExtensions([], false));
-  work.giveBackLate(Infinity, 60_000);
+  work.giveBackLate(patience);
   assert.equal(noted.length, 0);
-  work.giveBackLate(Infinity, -1);
+  work.giveBackLate({ ...patience, ageMs: -1, most: 0 });
+  assert.equal(noted.length, 0);
+  assert.equal(work.giveBackLate({ ...patience, ageMs: -1 }), 1);
   assert.deepEqual(
     noted.map(({ row, kind }) => [row, kind]),
     [
@@ -219,6 +221,8 @@ test('batches that are here for too long come back, whatever they wait for', () 
     ],
   );
 });
+
+const patience = { waitMs: Infinity, ageMs: 60_000, most: Infinity };
 
 function upTo(first: number, count: number): number[] {
   return Array.from({ length: count }, (_, index) => first + index);
