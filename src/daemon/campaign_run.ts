@@ -18,7 +18,7 @@ import { chooseList, type ListChoice, type ListToTake } from './campaign_lists.t
 import { refuseIfCompacted } from './compact.ts';
 import type { Engine } from './engine.ts';
 import { recoverCampaign, type RecoveryRules } from './journals.ts';
-import { chooseLaneRules, laneOfRecipient, laneOfRules, writeRules } from './lane_rules.ts';
+import { chooseCutRules, cutKeyOfRules, laneOfRules, describeChanges, type CutRules } from './lane_rules.ts';
 import { lintCampaign } from './lint_campaign.ts';
 import { guardRules, pausedError, type PauseAbove } from './pause.ts';
 import { PlanMemory } from './plan_memory.ts';
@@ -133,7 +133,7 @@ export class CampaignRun {
     if (!isChosen) return this.#report('stopped', meter);
     const { id, name, finishedAt } = this.#record;
     if (finishedAt !== undefined) return this.#report('already', meter);
-    this.#warnOfLanes();
+    this.#warnOfRules();
     this.#engine.publish({ kind: 'campaignStarted', campaign: name });
     await this.recover();
     const end = await this.#send(meter);
@@ -152,8 +152,8 @@ export class CampaignRun {
     // First what an earlier run did: those it left in doubt may be among the chosen.
     await this.recover();
     const { id, name: campaign } = this.#record;
-    const laneOf = laneOfRecipient(this.#engine.options.lanes);
-    const fates = await this.#engine.ledger.retryRows(id, choice, systemClock.now(), laneOf);
+    const cutKeyOf = cutKeyOfRules(this.#cutRules, await this.columns());
+    const fates = await this.#engine.ledger.retryRows(id, choice, systemClock.now(), cutKeyOf);
     if (sumTally(fates) > 0) this.#engine.log.info({ campaign, fates }, 'rows are sent again');
     await this.#refreshed();
     return fates;
@@ -209,14 +209,16 @@ export class CampaignRun {
     return new RunMeter(this.#record.name, relay, Math.max(0, number), this.#engine.threads);
   }
 
-  /** Whoever adds a lane to hold a provider back must know that what is stored already is not held. */
-  #warnOfLanes(): void {
+  get #cutRules(): CutRules {
+    return { lanes: this.#engine.options.lanes, zoneColumn: this.#request.list.zoneColumn };
+  }
+
+  /** Whoever adds a lane to hold a provider back must know that what is stored already is not held; so with timezones. */
+  #warnOfRules(): void {
     const { name: campaign, rows, laneRules } = this.#record;
-    if (rows === 0 || laneRules === writeRules(this.#engine.options.lanes)) return;
-    this.#engine.log.warn(
-      { campaign },
-      'lanes were changed: recipients that are stored already stay in their lanes of then',
-    );
+    if (rows === 0) return;
+    for (const change of describeChanges(laneRules, this.#cutRules))
+      this.#engine.log.warn({ campaign }, change);
   }
 
   /** False where it was told to stop before it had read the list. */
@@ -312,11 +314,11 @@ export class CampaignRun {
   }
 
   async #takeInList(list: ListToTake, plan: PlanMemory): Promise<void> {
-    const { ledger, options: shared } = this.#engine;
+    const { ledger } = this.#engine;
     const sink = new LedgerSink(ledger, this.#record, systemClock, this.#intakeHooks(plan), list.later);
     const rowsBefore = list.later?.rowsBefore ?? 0;
-    const rules = await chooseLaneRules(ledger, this.#record, rowsBefore, shared.lanes);
-    const options = { ...list.options, laneOf: laneOfRules(rules) };
+    const { lanes, zoneColumn } = await chooseCutRules(ledger, this.#record, rowsBefore, this.#cutRules);
+    const options = { ...list.options, laneOf: laneOfRules(lanes), zoneColumn };
     const summary = await takeIn(await list.open(), options, sink, this.#abortIntake.signal);
     const { rows, digest, columns } = summary;
     sink.checkEnd(rows);

@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { setImmediate as yieldToEventLoop } from 'node:timers/promises';
 import { BatchCutter, type NewBatch } from './batch_cutter.ts';
 import { makeDecoder, type CharsetDecoder } from './charset.ts';
-import { chooseAddressColumn, type Delimiter } from './columns.ts';
+import { chooseAddressColumn, chooseZoneColumn, type Delimiter } from './columns.ts';
 import { CsvReader } from './csv_reader.ts';
 import { cutOffList, tooFewRows } from './cut_off.ts';
 import { AddressIndex } from './dedupe.ts';
@@ -13,6 +13,7 @@ import { readUntil, type Bytes } from './read_until.ts';
 import { maxRowChars, type RawRow, type RowReader } from './row.ts';
 import { SameColumnsReader } from './same_columns.ts';
 import { chunkBytes, type ListSource } from './source.ts';
+import { parseZoneCell, type ZoneCell } from './zone_cell.ts';
 import { ExitCode, PosthasteError } from '../base/error.ts';
 import { domainOf, parseAddress } from '../mail/address.ts';
 import type { RefusedRow } from '../mail/recipient.ts';
@@ -37,6 +38,8 @@ export interface ListOptions {
   readonly expectedRows?: number | undefined;
   /** Which lane recipients of a domain share; a pure function. Absent: '' for all. */
   readonly laneOf?: ((domain: string) => string) | undefined;
+  /** The column with a recipient's own timezone. Absent: all are in the campaign's. */
+  readonly zoneColumn?: string | undefined;
 }
 
 /** A piece of the work, to be stored at once. */
@@ -73,6 +76,7 @@ export interface IntakeResult {
   readonly digest: string;
 }
 
+const noZone: ZoneCell = { kind: 'zone', zone: '' };
 const partRows = 2000;
 const partChars = 1_048_576;
 /** Rows between two turns of the event loop: 3 ms at 300,000 rows a second. */
@@ -117,6 +121,8 @@ class Intake {
   #head = '';
   /** -1 until the columns are known. */
   #addressIndex = -1;
+  /** -1 where recipients have no timezones of their own. */
+  #zoneIndex = -1;
   readonly #cutter: BatchCutter;
   #batches: NewBatch[] = [];
   #refused: RefusedRow[] = [];
@@ -217,7 +223,9 @@ class Intake {
   async #takeRows(reader: RowReader): Promise<void> {
     for (let row = reader.next(); row !== undefined; row = reader.next()) {
       if (this.#addressIndex < 0 && reader.columns.length > 0) {
-        this.#addressIndex = chooseAddressColumn(reader.columns, this.#options.addressColumn, this.#name);
+        const { addressColumn, zoneColumn } = this.#options;
+        this.#addressIndex = chooseAddressColumn(reader.columns, addressColumn, this.#name);
+        this.#zoneIndex = chooseZoneColumn(reader.columns, zoneColumn, this.#name);
       }
       if (this.#counts.listRows === 0) await this.#sink.begin(reader.columns);
       this.#takeRow(row);
@@ -242,6 +250,8 @@ class Intake {
       this.#counts.known += 1;
       return;
     }
+    const own = this.#zoneOf(row);
+    if (own.kind === 'invalid') return this.#refuse(row, 'invalid', own.reason);
     const earlierLine = this.#seen.add(parsed.address, row.line);
     if (earlierLine > 0) return this.#refuse(row, 'duplicate', `same address as line ${earlierLine}`);
     this.#counts.rows += 1;
@@ -249,7 +259,11 @@ class Intake {
     const { laneOf } = this.#options;
     const lane = laneOf === undefined ? '' : laneOf(domainOf(parsed.address));
     const recipient = { row: this.#counts.rows, line: row.line, address: parsed.address, cells: row.cells };
-    this.#cutter.add(lane, recipient, row.sizeChars);
+    this.#cutter.add(lane, recipient, row.sizeChars, own.zone);
+  }
+
+  #zoneOf({ cells }: RawRow): ZoneCell {
+    return this.#zoneIndex < 0 ? noZone : parseZoneCell(cells[this.#zoneIndex]);
   }
 
   #refuse(row: RawRow, fate: 'invalid' | 'duplicate', reason: string): void {
