@@ -27,6 +27,8 @@ export interface DispatchLedger extends LaneLedger, SettleLedger {
   claimDue(campaignId: number, now: number, limit: number): Promise<ClaimedBatch[]>;
   nextDueAt(campaignId: number): Promise<number | undefined>;
   release(batchIds: readonly number[]): Promise<void>;
+  putOff(putOffs: readonly { readonly batchId: number; readonly untilAt: number }[]): Promise<void>;
+  undoPutOffs(campaignId: number): Promise<void>;
 }
 
 export interface DispatchOptions extends SettlingOptions {
@@ -40,6 +42,9 @@ export interface DispatchOptions extends SettlingOptions {
 
 /** About 5,000 recipients in one transaction. */
 const batchesDismissedAtOnce = 20;
+
+/** So many batches whose window is closed are looked at in one go, some 10 ms: reports wait meanwhile. */
+const mostRefusedAtOnce = 100;
 
 /** Threads that die one after the other, with nothing settled in between, are a bug and not an accident. */
 const maxCrashes = 3;
@@ -84,10 +89,9 @@ export class Dispatcher {
     return this.#hands.count;
   }
 
-  /** Whether a campaign may send nothing now: its start has not come, or it is outside of its windows. */
-  isClosed(campaignId: number): boolean {
-    const desk = this.#desks.get(campaignId);
-    return desk?.sendTime(this.#options.clock.now()).kind === 'closed';
+  /** Until when a campaign may send nothing: its start has not come, or all that is left is outside of its windows. */
+  waitsUntil(campaignId: number): number | undefined {
+    return this.#desks.get(campaignId)?.waitsUntil(this.#options.clock.now());
   }
 
   /** Batches of a campaign that threads have. */
@@ -105,6 +109,8 @@ export class Dispatcher {
     invariant(!this.#desks.has(campaign.id), `campaign ${campaign.name} is being sent already`);
     this.#desks.set(campaign.id, desk);
     if (this.#isStopped) desk.decide({ kind: 'stopped' });
+    // Its windows may be others than those of the run before.
+    await this.#ledger.undoPutOffs(campaign.id);
     await this.#claims.add(campaign.id, campaign.weight);
     this.rouse();
     return desk.over;
@@ -113,6 +119,7 @@ export class Dispatcher {
   /** There are new batches of a campaign in the ledger, of these lanes. */
   notifyStored(campaignId: number, lanes: Iterable<string>): void {
     for (const lane of lanes) this.#claims.note(campaignId, lane, 0);
+    this.#desks.get(campaignId)?.noteStored();
     this.rouse();
   }
 
@@ -194,11 +201,47 @@ export class Dispatcher {
   async #claim(): Promise<void> {
     const now = this.#options.clock.now();
     for (const desk of this.#desks.values()) if (desk.end === undefined) await this.#tend(desk, now);
-    while (this.#hands.room > 0) {
+    const refused: ClaimedBatch[] = [];
+    while (this.#hands.room > 0 && refused.length < mostRefusedAtOnce) {
       const batch = await this.#claims.claim(now);
-      if (batch === undefined) return;
-      await this.#launch(batch, now);
+      if (batch === undefined) break;
+      if (this.#deskOf(batch).sendTimeIn(batch.zone, now).kind === 'open') await this.#launch(batch, now);
+      else {
+        this.#claims.noteRefused(batch.campaignId, batch.lane);
+        refused.push(batch);
+      }
     }
+    if (refused.length > 0) await this.#putOff(refused, now);
+    for (const desk of this.#desks.values()) if (desk.mayWait) await this.#seeWhetherItWaits(desk, now);
+  }
+
+  /** Batches of zones that are closed wait for their opening; where none comes before the deadline, they are over. */
+  async #putOff(batches: readonly ClaimedBatch[], now: number): Promise<void> {
+    const putOffs: { readonly batch: ClaimedBatch; readonly untilAt: number }[] = [];
+    for (const batch of batches) {
+      const desk = this.#deskOf(batch);
+      const sendTime = desk.sendTimeIn(batch.zone, now);
+      desk.mayWait = true;
+      if (sendTime.kind === 'over') {
+        await this.#dismiss(desk, [batch], now);
+        this.rouse();
+      } else putOffs.push({ batch, untilAt: sendTime.kind === 'closed' ? sendTime.opensAt : now });
+    }
+    await this.#ledger.putOff(putOffs.map(({ batch, untilAt }) => ({ batchId: batch.id, untilAt })));
+    for (const { batch, untilAt } of putOffs) this.#claims.note(batch.campaignId, batch.lane, untilAt);
+  }
+
+  /** Whether all that is left of a campaign waits for the window of some zone. */
+  async #seeWhetherItWaits(desk: CampaignDesk, now: number): Promise<void> {
+    const { id } = desk.campaign;
+    if (desk.end !== undefined || this.inHandOf(id) > 0) return;
+    const dueAt = await this.#ledger.nextDueAt(id);
+    // It may be due in a lane that has to wait, and come to nothing then.
+    if (dueAt !== undefined && dueAt <= now) return;
+    desk.mayWait = false;
+    if (dueAt === undefined || !desk.opensAt(dueAt, now)) return;
+    desk.idleUntil = dueAt;
+    this.#sayThatItWaits(desk, dueAt);
   }
 
   /** Opens or closes a campaign for what is claimed next, and sees whether it is over. */
@@ -209,7 +252,7 @@ export class Dispatcher {
     if (isOver) await this.#dismissWaiting(desk, now);
     const maySend = sendTime.kind === 'open' && !desk.isCancelled;
     // A batch whose lane has to wait would send for as long as that takes.
-    if (!maySend && this.inHandOf(id) > 0) this.#runner.recallCampaign(id);
+    if ((!maySend && this.inHandOf(id) > 0) || desk.mustRecall(now)) this.#runner.recallCampaign(id);
     this.#claims.setOpen(id, maySend && this.relays.hasRoom(relays, this.#countOfRelay, now));
     await this.#seeWhetherDone(desk);
     if (desk.end === undefined && sendTime.kind === 'closed') this.#sayThatItWaits(desk, sendTime.opensAt);
@@ -235,6 +278,7 @@ export class Dispatcher {
       return;
     }
     this.#hands.launch(batch, frame(batch.lane, route.relay));
+    desk.noteLaunched(batch.zone);
     this.#closeWhoseRelayIsFull(route.relay, now);
   }
 
@@ -263,19 +307,24 @@ export class Dispatcher {
    * with its own outcomes.
    */
   async #dismissWaiting(desk: CampaignDesk, now: number): Promise<void> {
-    const { id, name: campaign } = desk.campaign;
+    const { id } = desk.campaign;
     while (desk.end === undefined) {
       const batches = await this.#ledger.claimDue(id, Number.MAX_SAFE_INTEGER, batchesDismissedAtOnce);
       if (batches.length === 0) return;
-      const settlements = batches.map((batch) => this.#planDismissal(desk, batch, now));
-      // Stored again and claimed again, they would go round for ever.
-      const isLast = settlements.every(({ successors }) => successors.length === 0);
-      invariant(isLast, 'a batch outlived the deadline');
-      await this.#ledger.settle(settlements);
-      desk.isTouched = true;
-      for (const settlement of settlements)
-        this.#options.publish({ kind: 'rowsEnded', campaign, fates: countFates(settlement) });
+      await this.#dismiss(desk, batches, now);
     }
+  }
+
+  async #dismiss(desk: CampaignDesk, batches: readonly ClaimedBatch[], now: number): Promise<void> {
+    const { name: campaign } = desk.campaign;
+    const settlements = batches.map((batch) => this.#planDismissal(desk, batch, now));
+    // Stored again and claimed again, they would go round for ever.
+    const isLast = settlements.every(({ successors }) => successors.length === 0);
+    invariant(isLast, 'a batch outlived the deadline');
+    await this.#ledger.settle(settlements);
+    desk.isTouched = true;
+    for (const settlement of settlements)
+      this.#options.publish({ kind: 'rowsEnded', campaign, fates: countFates(settlement) });
   }
 
   #planDismissal(desk: CampaignDesk, batch: ClaimedBatch, now: number): Settlement {
@@ -300,8 +349,11 @@ export class Dispatcher {
       ({ batch, goesBy }) => this.#rulesOf(this.#deskOf(batch), batch, this.relays.nameOf(goesBy), now),
       now,
     );
-    for (const held of helds)
-      if (held !== undefined) this.#claims.noteReturned(held.batch.campaignId, held.batch.lane);
+    for (const held of helds) {
+      if (held === undefined) continue;
+      this.#claims.noteReturned(held.batch.campaignId, held.batch.lane);
+      this.#deskOf(held.batch).noteReturned(held.batch.zone);
+    }
     for (const { campaignId, successors } of settlements)
       for (const { lane, dueAt } of successors) this.#claims.note(campaignId, lane, dueAt);
     for (const event of events) this.#options.publish(event);
@@ -310,7 +362,7 @@ export class Dispatcher {
   #rulesOf(desk: CampaignDesk, batch: ClaimedBatch, relay: string, now: number): BatchRules {
     const { name: campaignName, retry, inDoubt, relays } = desk.campaign;
     // Where no window comes before the deadline, it is over already.
-    const isOver = desk.sendTime(now).kind === 'over';
+    const isOver = desk.sendTimeIn(batch.zone, now).kind === 'over';
     return {
       campaignName,
       retry,
@@ -396,7 +448,7 @@ export class Dispatcher {
       const hasRoom = isOpen && this.relays.hasRoom(desk.campaign.relays, this.#countOfRelay, now);
       mayClaim ||= hasRoom;
       if (isOpen && !hasRoom) wakeAt = Math.min(wakeAt, this.#roomAt(desk, now));
-      wakeAt = Math.min(wakeAt, endOf(sendTime));
+      wakeAt = Math.min(wakeAt, endOf(sendTime), desk.nextRecallAt(now));
     }
     // What is due of campaigns that may not send now is no reason to look.
     if (mayClaim && this.#hands.room > 0) wakeAt = Math.min(wakeAt, this.#claims.nextAt);
