@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import { parseFault } from '../../src/sandbox/fault_text.ts';
 import type { Sandbox } from '../../src/sandbox/sandbox.ts';
 import { openRelay, sendArgs } from './lists.ts';
-import { Folder, summaryIn } from './posthaste.ts';
+import { campaignYaml, Folder, summaryIn } from './posthaste.ts';
 import { makeWindow, zonedList, zonedYaml } from './zones.ts';
 
 function takenBy(sandbox: Sandbox): string[] {
@@ -61,6 +61,28 @@ test('rows that are sent again wait for the window of their zone', async (contex
   running.child.kill('SIGTERM');
   assert.equal((await running.ended).code, 75);
   assert.deepEqual(takenBy(sandbox), ['reader1', 'reader3', 'reader6']);
+});
+
+test('a column that is no more named while a list is half read changes neither the list nor who is sent to', async (context) => {
+  const sandbox = await openRelay(context);
+  const rows = Array.from(
+    { length: 30_000 },
+    (_, n) => `reader${n}@example.com,N,${n % 3 === 0 ? 'Asia/Tokyo' : ''}`,
+  );
+  const allDay = 'sendWindows: [{ from: "00:00", to: "24:00" }]\n';
+  const folder = new Folder(context, {
+    'campaign.yaml': zonedYaml + allDay,
+    'list.csv': `email,first_name,tz\n${rows.join('\n')}\n`,
+  });
+  const running = folder.start(sendArgs(sandbox));
+  while (sandbox.messages().length === 0 && running.child.exitCode === null)
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  running.child.kill('SIGKILL');
+  await running.ended;
+  // Those of Tokyo are on the campaign’s clocks then, too.
+  folder.write('campaign.yaml', campaignYaml + makeWindow().yaml);
+  const ended = await folder.run(sendArgs(sandbox));
+  assert.deepEqual([ended.code, summaryIn(ended).accepted], [0, 30_000], ended.stderr);
 });
 
 test('without windows, or with a column that the list does not have, nothing is stored and the error says what to do', async (context) => {
