@@ -152,11 +152,12 @@ test('hundreds of batches of closed zones hold nobody up who is behind them', as
   assert.deepEqual(waitsOf(world.events), ['2026-03-28T00:00']);
 });
 
+const unsent = judgeLocally('stopped', 'recalled');
+
 /** A dispatcher over threads that hold each batch until it is recalled, or until the test finishes it. */
 async function holdAll(context: TestContext) {
   const world = await makeZones(context, 2);
   const ledger = await openLedger({ directory: world.directory });
-  context.after(() => ledger.close());
   const clock = { at: Date.parse('2026-03-28T00:00Z') };
   const held = new Map<number, (verdict: Verdict) => void>();
   let recalls = 0;
@@ -186,7 +187,14 @@ async function holdAll(context: TestContext) {
     dispatcher.look();
     for (let turn = 0; turn < 20; turn += 1) await nextTurn();
   };
-  return { ledger, dispatcher, held, events, look, recalls: () => recalls };
+  const ended = dispatcher.run();
+  context.after(async () => {
+    dispatcher.stop();
+    for (const giveBack of held.values()) giveBack(unsent);
+    await ended;
+    await ledger.close();
+  });
+  return { ledger, dispatcher, ended, held, events, look, recalls: () => recalls };
 }
 
 function holdBatch(
@@ -211,9 +219,7 @@ function holdBatch(
 }
 
 test('when the window of a zone closes, what is in hand is recalled; what came back waits, and other zones go on', async (context) => {
-  const { ledger, dispatcher, held, events, look, recalls } = await holdAll(context);
-  const unsent = judgeLocally('stopped', 'recalled');
-  const ended = dispatcher.run();
+  const { ledger, dispatcher, ended, held, events, look, recalls } = await holdAll(context);
   await look('2026-03-28T00:30Z');
   assert.deepEqual([[...held.keys()], recalls()], [[1, 2], 0]);
   await look('2026-03-28T01:00Z');
