@@ -158,7 +158,7 @@ const unsent = judgeLocally('stopped', 'recalled');
 async function holdAll(context: TestContext) {
   const world = await makeZones(context, 2);
   const ledger = await openLedger({ directory: world.directory });
-  const clock = { at: Date.parse('2026-03-28T00:00Z') };
+  const clock = { now: () => Date.parse('2026-03-28T00:00Z') };
   const held = new Map<number, (verdict: Verdict) => void>();
   let recalls = 0;
   const events: PosthasteEvent[] = [];
@@ -170,7 +170,7 @@ async function holdAll(context: TestContext) {
       // Open to 10:00 in UTC, which is 19:00 in Tokyo.
       time: { ...office, windows: [{ weekdays: everyDay, fromMinute: 0, toMinute: 10 * 60 }] },
       inDoubt: 'resend',
-      clock: { now: () => clock.at, monotonic: () => clock.at },
+      clock: { now: () => clock.now(), monotonic: () => clock.now() },
       random: () => 0.5,
       publish: (event) => events.push(event),
     },
@@ -183,7 +183,8 @@ async function holdAll(context: TestContext) {
     { read: () => new Map(), trim: () => {} },
   );
   const look = async (at: string): Promise<void> => {
-    clock.at = Date.parse(at);
+    const fixedAt = Date.parse(at);
+    clock.now = () => fixedAt;
     dispatcher.look();
     for (let turn = 0; turn < 20; turn += 1) await nextTurn();
   };
@@ -194,7 +195,13 @@ async function holdAll(context: TestContext) {
     await ended;
     await ledger.close();
   });
-  return { ledger, dispatcher, ended, held, events, look, recalls: () => recalls };
+  /** From then on it runs by itself. */
+  const letRun = (at: string): void => {
+    const [fromAt, startedAt] = [Date.parse(at), Date.now()];
+    clock.now = () => fromAt + Date.now() - startedAt;
+    dispatcher.look();
+  };
+  return { letRun, ledger, dispatcher, ended, held, events, look, recalls: () => recalls };
 }
 
 function holdBatch(
@@ -247,6 +254,15 @@ test('when the window of a zone closes, what is in hand is recalled; what came b
   held.get(2)?.(accepted);
   assert.deepEqual(await ended, { kind: 'finished' });
   assert.deepEqual((await ledger.findCampaign('c'))?.tally.accepted, 2);
+});
+
+test('the closing of a zone is not slept through', { timeout: 20_000 }, async (context) => {
+  const { held, look, letRun, recalls } = await holdAll(context);
+  await look('2026-03-28T00:30Z');
+  letRun('2026-03-28T00:59:59.700Z');
+  while (recalls() === 0) await new Promise((resolve) => setTimeout(resolve, 5));
+  held.get(2)?.(accepted);
+  held.get(1)?.(accepted);
 });
 
 function at(text: string): number {
