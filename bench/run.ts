@@ -30,7 +30,7 @@ const benchmarks: readonly Benchmark[] = [
   { name: 'durability', shortArgs: ['--short'], mainFigures: /^cost/ },
   { name: 'kill_sweep', shortArgs: ['--short'], mainFigures: /got it twice/ },
   { name: 'memory', shortArgs: ['--short'], mainFigures: /MiB {2}/ },
-  { name: 'service', shortArgs: ['--short'], mainFigures: /^(status|a scrape|.*lanes|.*campaigns)/ },
+  { name: 'service', shortArgs: ['--short'], mainFigures: /^(status|a scrape|a lane|.*lanes|.*campaigns)/ },
   { name: 'big_list', shortArgs: ['--short'], mainFigures: /target/ },
 ];
 

@@ -1,9 +1,10 @@
 // Measures the daemon: how soon it tells the status of many campaigns, what being scraped costs, and what many campaigns and lanes cost.
-// Run: node bench/service.ts [--short] [--only status|scrapes|many]
+// Run: node bench/service.ts [--short] [--only status|scrapes|many|held]
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 import { createInterface } from 'node:readline';
 import { parseArgs } from 'node:util';
 import * as answers from '../src/control/answers.ts';
@@ -12,14 +13,37 @@ import { openLedger } from '../src/ledger/open_ledger.ts';
 import { packRecipients } from '../src/mail/batch.ts';
 import { endWithUs, makeFolder } from './cleanup.ts';
 import { describeLoad, describeMachine, printLine, show, showRounds, showSamples } from './report.ts';
+import { readPeakBytes } from './usage.ts';
 import { startSandboxProcess } from './sandbox_process.ts';
 
 const { values } = parseArgs({
   options: { short: { type: 'boolean', default: false }, only: { type: 'string' } },
 });
 const size = values.short
-  ? { finished: 100, atOnce: 10, asked: 10, rows: 4000, rounds: 1, many: 20, lanes: 50 }
-  : { finished: 1000, atOnce: 50, asked: 100, rows: 60_000, rounds: 5, many: 1000, lanes: 10_000 };
+  ? {
+      finished: 100,
+      atOnce: 10,
+      asked: 10,
+      rows: 4000,
+      rounds: 1,
+      many: 20,
+      lanes: 100,
+      manyRows: 10_000,
+      manyRounds: 1,
+      heldRows: 5000,
+    }
+  : {
+      finished: 1000,
+      atOnce: 50,
+      asked: 100,
+      rows: 60_000,
+      rounds: 5,
+      many: 1000,
+      lanes: 10_000,
+      manyRows: 300_000,
+      manyRounds: 2,
+      heldRows: 200_000,
+    };
 const main = join(import.meta.dirname, '../src/main.ts');
 const campaignText = (name: string): string =>
   `name: ${name}\nfrom: hello@mail.example.com\nsubject: "Hi {{ n }}"\ntext: "Dear {{ n }}, a letter of some length for you, and for nobody else.\\n"\n`;
@@ -27,6 +51,7 @@ const campaignText = (name: string): string =>
 interface Serving {
   readonly client: ControlClient;
   readonly metricsUrl: string;
+  readonly pid: number;
   submit(name: string, list: string): Promise<void>;
   /** Waits until these are finished; returns how many rows they have. */
   finish(names: readonly string[]): Promise<number>;
@@ -55,6 +80,7 @@ async function startServing(
   return {
     client,
     metricsUrl,
+    pid: child.pid ?? 0,
     submit: (name, list) => submit(client, name, list),
     finish: (names) => finish(client, names),
     stop: async () => {
@@ -91,6 +117,7 @@ async function submit(client: ControlClient, name: string, list: string): Promis
 
 async function finish(client: ControlClient, names: readonly string[]): Promise<number> {
   const wanted = new Set(names);
+  await untilFinished(client, names.at(-1) ?? '');
   for (;;) {
     const { campaigns } = answers.campaigns.parse(
       await client.call({ method: 'GET', path: '/v1/campaigns' }),
@@ -100,6 +127,15 @@ async function finish(client: ControlClient, names: readonly string[]): Promise<
     if (failed !== undefined) throw new Error(`${failed.name}: ${failed.reason}`);
     if (ours.length === wanted.size && ours.every(({ state }) => state === 'finished'))
       return ours.reduce((sum, { rows }) => sum + rows, 0);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
+
+/** Asks for one only: the list of a thousand is work enough to be felt by those that are sent meanwhile. */
+async function untilFinished(client: ControlClient, name: string): Promise<void> {
+  for (;;) {
+    const answer = await client.call({ method: 'GET', path: `/v1/campaigns/${name}` });
+    if (['finished', 'failed'].includes(answers.campaign.parse(answer).state)) return;
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
 }
@@ -225,46 +261,79 @@ const scrapesAtOnce = 200;
 
 /** The same rows as one campaign in one lane, and as many campaigns in many. */
 async function measureMany(folder: string): Promise<void> {
-  const each = Math.floor(size.rows / size.many);
-  const one = await manyCampaigns(join(folder, 'one'), 1, each * size.many, 1, '');
-  const campaigns = await manyCampaigns(join(folder, 'campaigns'), size.many, each, 1, '');
-  const lanes = 'lanes: { others: domain }\n';
-  const both = await manyCampaigns(join(folder, 'lanes'), size.many, each, size.lanes, lanes);
-  printLine('one campaign, messages/s', show(one));
-  printLine(
-    `${show(size.many)} campaigns, messages/s`,
-    `${show(campaigns)} (${show((1 - campaigns / one) * 100)} % less)`,
-  );
-  printLine(
-    `  and ${show(size.lanes)} lanes`,
-    `${show(both)} (${show((1 - both / one) * 100)} % less; about ${show((size.many * each) / Math.min(size.many * each, size.lanes * size.many), 1)} recipients in a batch)`,
-  );
+  const rows = size.manyRows;
+  const { many, lanes } = size;
+  const each = rows / many;
+  const cases: readonly ManyCase[] = [
+    { title: 'one campaign, one lane', campaigns: 1, laneOf: () => 0 },
+    { title: `${show(many)} campaigns, one lane`, campaigns: many, laneOf: () => 0 },
+    { title: `one campaign, ${show(lanes)} lanes`, campaigns: 1, laneOf: (row) => row % lanes },
+    {
+      title: `${show(many)} campaigns, ${show(lanes)} lanes`,
+      campaigns: many,
+      laneOf: (row) => (Math.floor(row / each) * (lanes / many) + (row % (lanes / many))) % lanes,
+    },
+    {
+      title: `the same, all batches of one recipient`,
+      campaigns: many,
+      laneOf: (row) => (Math.floor(row / each) + row) % lanes,
+      rows: size.rows,
+    },
+  ];
+  const rates = new Map<string, number[]>(cases.map(({ title }) => [title, []]));
+  for (let round = 0; round < size.manyRounds; round += 1)
+    for (const one of cases)
+      rates.get(one.title)?.push(await manyCampaigns(join(folder, `${round}-${one.title}`), one, rows));
+  const [base = []] = rates.values();
+  for (const [title, found] of rates) {
+    const losses = found.map((rate, round) => (1 - rate / (base[round] ?? Number.NaN)) * 100);
+    printLine(`${title}, messages/s`, `${showSamples(found)}; less by %: ${showSamples(losses, 1)}`);
+  }
 }
 
-async function manyCampaigns(
-  state: string,
-  count: number,
-  rows: number,
-  lanes: number,
-  more: string,
-): Promise<number> {
-  const serving = await startServing(state, 'maxConnections: 10', more);
-  const names = Array.from({ length: count }, (_, index) => `c${index}`);
+interface ManyCase {
+  readonly title: string;
+  readonly campaigns: number;
+  /** Rows from 0 on, over all campaigns. */
+  readonly laneOf: (row: number) => number;
+  /** Where they are fewer than in the other cases. */
+  readonly rows?: number;
+}
+
+/** Messages a second, from the relay's release to the last recipient's outcome. */
+async function manyCampaigns(state: string, one: ManyCase, usualRows: number): Promise<number> {
+  const { campaigns, laneOf, rows = usualRows } = one;
+  const each = rows / campaigns;
+  const serving = await startServing(state, 'maxConnections: 10', 'lanes: { others: domain }\n');
+  const names = Array.from({ length: campaigns }, (_, index) => `c${index}`);
   // All of them are there before any is sent: what is measured is the sending.
   await serving.client.call({ method: 'PATCH', path: '/v1/relays/primary', json: { paused: true } });
   for (const [index, name] of names.entries())
     await serving.submit(
       name,
-      makeList(rows, (row) => `d${row % lanes}.example`, index * rows + 1),
+      makeList(each, (row) => `d${laneOf(row - 1)}.example`, index * each + 1),
     );
-  await untilTakenIn(serving.client, count * rows);
-  const begunAt = performance.now();
+  await untilTakenIn(serving.client, rows);
+  const begunAt = Date.now();
   await serving.client.call({ method: 'PATCH', path: '/v1/relays/primary', json: { paused: false } });
   const total = await serving.finish(names);
-  const seconds = (performance.now() - begunAt) / 1000;
   await serving.stop();
   await serving.taken(total);
-  return total / seconds;
+  return total / ((readAccepted(state, 'true').lastAt - begunAt) / 1000);
+}
+
+/** How many were accepted, and when the thread that was last read its reply: how soon it is asked afterwards is no part of that. */
+function readAccepted(state: string, which: string): { readonly count: number; readonly lastAt: number } {
+  const database = new DatabaseSync(join(state, 'ledger.db'), { readOnly: true });
+  const { count, at } =
+    database
+      .prepare(
+        `SELECT count(*) AS count, max(finished_at) AS at FROM delivery WHERE fate = 'accepted' AND ${which}`,
+      )
+      .get() ?? {};
+  database.close();
+  if (typeof at !== 'number' || typeof count !== 'number') throw new Error('nothing was accepted');
+  return { count, lastAt: at };
 }
 
 async function untilTakenIn(client: ControlClient, rows: number): Promise<void> {
@@ -278,9 +347,73 @@ async function untilTakenIn(client: ControlClient, rows: number): Promise<void> 
   }
 }
 
+/** A free lane alone, and beside one that is held at 10/s: how fast the free one is, and what memory the daemon takes. */
+async function measureHeld(folder: string): Promise<void> {
+  const losses: number[] = [];
+  const growths: number[] = [];
+  for (let round = 0; round < size.rounds; round += 1) {
+    const measure = (heldShare: 0 | 1): Promise<Beside> =>
+      flowBeside(join(folder, `held-${round}-${heldShare}`), size.heldRows, heldShare);
+    const isFirst = round % 2 === 0;
+    const [one, other] = [await measure(isFirst ? 0 : 1), await measure(isFirst ? 1 : 0)];
+    const [alone, beside] = isFirst ? [one, other] : [other, one];
+    losses.push((1 - beside.perSecond / alone.perSecond) * 100);
+    growths.push(beside.peakMib - alone.peakMib);
+  }
+  printLine('a lane at 10/s beside a free one, less by %', showSamples(losses, 1));
+  printLine('  and more memory, MiB', showSamples(growths, 1));
+}
+
+interface Beside {
+  /** Messages of the free lane. */
+  readonly perSecond: number;
+  readonly peakMib: number;
+}
+
+/** As many rows of a held lane as of the free one times `heldShare`, one after the other in the list; those left are cancelled. */
+async function flowBeside(state: string, freeRows: number, heldShare: 0 | 1): Promise<Beside> {
+  const serving = await startServing(
+    state,
+    'maxConnections: 10',
+    'lanes: { groups: { gmail: { rate: 10/s } } }\n',
+  );
+  const step = 1 + heldShare;
+  const rows = freeRows * step;
+  await serving.client.call({ method: 'PATCH', path: '/v1/relays/primary', json: { paused: true } });
+  await serving.submit(
+    'c',
+    makeList(rows, (row) => (row % step === 0 ? 'free.example' : 'gmail.com')),
+  );
+  await untilTakenIn(serving.client, rows);
+  const begunAt = Date.now();
+  await serving.client.call({ method: 'PATCH', path: '/v1/relays/primary', json: { paused: false } });
+  await untilFreeAreAccepted(serving.metricsUrl, freeRows);
+  if (rows > freeRows)
+    await serving.client.call({ method: 'PATCH', path: '/v1/campaigns/c', json: { cancelled: true } });
+  await serving.finish(['c']);
+  const peakMib = readPeakBytes(serving.pid) / 1_048_576;
+  await serving.stop();
+  const free = readAccepted(state, `key % ${step} = 0`);
+  if (free.count !== freeRows) throw new Error(`${free.count} of ${freeRows} of the free lane were accepted`);
+  await serving.taken(readAccepted(state, 'true').count);
+  return { perSecond: free.count / ((free.lastAt - begunAt) / 1000), peakMib };
+}
+
+async function untilFreeAreAccepted(metricsUrl: string, rows: number): Promise<void> {
+  for (;;) {
+    const text = await (await fetch(`${metricsUrl}/metrics`)).text();
+    const series = [...text.matchAll(/^posthaste_lane_outcomes_total\{(.*)\} (\d+)$/gm)];
+    const free = series.filter(
+      ([, labels = '']) => labels.includes('"accepted"') && !labels.includes('"gmail"'),
+    );
+    if (free.reduce((sum, [, , count]) => sum + Number(count), 0) >= rows) return;
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+}
+
 process.stdout.write(`${describeMachine()}, ${describeLoad()}, ${showRounds(size.rounds)}\n`);
 const folder = makeFolder();
-const measurements = { status: measureStatus, scrapes: measureScrapes, many: measureMany };
+const measurements = { status: measureStatus, scrapes: measureScrapes, many: measureMany, held: measureHeld };
 for (const [name, measure] of Object.entries(measurements))
   if (values.only === undefined || values.only === name) await measure(folder);
 process.stdout.write(`${describeLoad()} at the end\n`);

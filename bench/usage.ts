@@ -27,8 +27,8 @@ if (path !== undefined && isMainThread) {
  * VmHWM and not the maxRSS of getrusage: Linux carries that over from the parent when a program is started, so a
  * large benchmark would make its children look large.
  */
-function readPeakBytes(): number {
+export function readPeakBytes(pid: number | 'self' = 'self'): number {
   if (process.platform !== 'linux') return process.resourceUsage().maxRSS * 1024;
-  const peak = /^VmHWM:\s*(\d+) kB$/m.exec(readFileSync('/proc/self/status', 'latin1'));
+  const peak = /^VmHWM:\s*(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'latin1'));
   return Number(peak?.[1]) * 1024;
 }

@@ -26,6 +26,11 @@ export class Heap<T> {
     this.#rise(this.#entries.length - 1, entry);
   }
 
+  /** In no order. */
+  *values(): Iterable<T> {
+    for (const { value } of this.#entries) yield value;
+  }
+
   peek(): T | undefined {
     return this.#entries[0]?.value;
   }

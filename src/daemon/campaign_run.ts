@@ -6,11 +6,13 @@ import { checkTemplates, compileCampaign } from '../compose/compose.ts';
 import type { DispatchEnd } from '../dispatch/campaign_desk.ts';
 import { takeIn, type IntakePart, type ListOptions } from '../intake/intake.ts';
 import type { CampaignRecord, ResultRow, RetryChoice } from '../ledger/ledger.ts';
+import { domainOf } from '../mail/address.ts';
 import type { Campaign } from '../mail/campaign.ts';
 import type { PosthasteEvent } from '../mail/event.ts';
 import { sumTally, type Tally } from '../mail/outcome.ts';
 import type { RefusedRow } from '../mail/recipient.ts';
 import type { CampaignTime } from '../schedule/campaign_time.ts';
+import { makeLaneByOperator } from '../schedule/lanes.ts';
 import type { RelayShare } from '../schedule/relay_choice.ts';
 import type { RetryPolicy } from '../schedule/retry.ts';
 import type { HandshakeFailure } from '../smtp/handshake.ts';
@@ -18,12 +20,13 @@ import { chooseList, type ListChoice, type ListToTake } from './campaign_lists.t
 import { refuseIfCompacted } from './compact.ts';
 import type { Engine } from './engine.ts';
 import { recoverCampaign, type RecoveryRules } from './journals.ts';
-import { chooseCutRules, cutKeyOfRules, laneOfRules, describeChanges, type CutRules } from './lane_rules.ts';
+import { chooseCut, cutKeyOfRules, describeChanges, type CutRules } from './lane_rules.ts';
 import { lintCampaign } from './lint_campaign.ts';
 import { guardRules, pausedError, type PauseAbove } from './pause.ts';
 import { PlanMemory } from './plan_memory.ts';
 import { checkRetriable } from './retry.ts';
 import { RunMeter } from './run_meter.ts';
+import { StoredRows } from './stored_rows.ts';
 import { changedList, LedgerSink } from './take_in.ts';
 
 /** A campaign as a run needs it. */
@@ -119,11 +122,11 @@ export class CampaignRun {
   /** Sends everything. Throws PosthasteErrors for bad lists and for relays out of reach; nothing is lost then. */
   async run(): Promise<SendReport> {
     const meter = this.#makeMeter();
-    const unsubscribe = this.#engine.subscribe((event) => meter.note(event));
+    const unfollow = this.#engine.follow(this.#record.name, (event) => meter.note(event));
     try {
       return await this.#runMetered(meter);
     } finally {
-      unsubscribe();
+      unfollow();
       await this.#list?.close();
     }
   }
@@ -152,11 +155,23 @@ export class CampaignRun {
     // First what an earlier run did: those it left in doubt may be among the chosen.
     await this.recover();
     const { id, name: campaign } = this.#record;
-    const cutKeyOf = cutKeyOfRules(this.#cutRules, await this.columns());
+    await this.#findOperators();
+    const { mx } = this.#engine;
+    const cutKeyOf = cutKeyOfRules(this.#cutRules, await this.columns(), mx.recall.bind(mx));
     const fates = await this.#engine.ledger.retryRows(id, choice, systemClock.now(), cutKeyOf);
     if (sumTally(fates) > 0) this.#engine.log.info({ campaign, fates }, 'rows are sent again');
     await this.#refreshed();
     return fates;
+  }
+
+  /** Finds out, where it is wanted, who runs the mail of the list's domains: the ledger cannot wait for it. */
+  async #findOperators(): Promise<void> {
+    const { ledger, options, mx } = this.#engine;
+    if (options.lanes?.mx === undefined) return;
+    const { id, rows } = this.#record;
+    const find = makeLaneByOperator(options.lanes, mx.find.bind(mx));
+    for await (const page of ledger.readRows(id, rows))
+      await Promise.all(page.map(async ({ address = '' }) => find(domainOf(address))));
   }
 
   /** Settles what the journals of earlier runs know and the ledger does not. */
@@ -206,7 +221,7 @@ export class CampaignRun {
     const [first] = this.#request.relays;
     const relay = first === undefined ? undefined : this.#engine.relay(first.name);
     const number = this.#engine.options.relays.findIndex(({ name }) => name === first?.name);
-    return new RunMeter(this.#record.name, relay, Math.max(0, number), this.#engine.threads);
+    return new RunMeter(relay, Math.max(0, number), this.#engine.threads);
   }
 
   get #cutRules(): CutRules {
@@ -314,17 +329,23 @@ export class CampaignRun {
   }
 
   async #takeInList(list: ListToTake, plan: PlanMemory): Promise<void> {
-    const { ledger } = this.#engine;
-    const sink = new LedgerSink(ledger, this.#record, systemClock, this.#intakeHooks(plan), list.later);
+    const { ledger, mx } = this.#engine;
+    const { id, name, rows: rowsTaken } = this.#record;
     const rowsBefore = list.later?.rowsBefore ?? 0;
-    const { lanes, zoneColumn } = await chooseCutRules(ledger, this.#record, rowsBefore, this.#cutRules);
-    const options = { ...list.options, laneOf: laneOfRules(lanes), zoneColumn };
+    const operatorOf = mx.find.bind(mx);
+    const cut = await chooseCut(ledger, this.#record, rowsBefore, this.#cutRules, operatorOf);
+    const comparedBy = cut.isRepeatable ? 'batches' : 'rows';
+    const hooks = this.#intakeHooks(plan);
+    const sink = new LedgerSink(ledger, this.#record, systemClock, hooks, list.later, comparedBy);
+    const isCompared = !cut.isRepeatable && rowsTaken > rowsBefore;
+    const stored = isCompared ? new StoredRows(name, ledger.readRows(id, rowsTaken)) : undefined;
+    const options = { ...list.options, laneOf: cut.laneOf, zoneColumn: cut.zoneColumn, stored };
     const summary = await takeIn(await list.open(), options, sink, this.#abortIntake.signal);
     const { rows, digest, columns } = summary;
     sink.checkEnd(rows);
     if (list.later !== undefined && list.later.digest !== digest)
-      throw changedList(this.#record.name, 'the list was changed while it was read');
-    await ledger.completeIntake(this.#record.id, { rows, listDigest: digest, columns });
+      throw changedList(name, 'the list was changed while it was read');
+    await ledger.completeIntake(id, { rows, listDigest: digest, columns });
   }
 
   #intakeHooks(plan: PlanMemory) {

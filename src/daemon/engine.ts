@@ -1,4 +1,5 @@
 // The engine: one ledger, the threads with their limits, the relays, and the campaigns that are sent with them.
+import { isDeepStrictEqual } from 'node:util';
 import { systemClock } from '../base/clock.ts';
 import { ExitCode, messageOf, PosthasteError } from '../base/error.ts';
 import { Dispatcher } from '../dispatch/dispatcher.ts';
@@ -10,6 +11,7 @@ import { compactDue } from './compact.ts';
 import { readJournalledCampaigns, sweepJournals } from './journals.ts';
 import { logEvent, type Log } from './log.ts';
 import { LoopLag } from './loop_lag.ts';
+import { MxLookUps } from './mx_look_ups.ts';
 import { QuotaKeeper } from './quota_keeper.ts';
 import { sampleEngine } from './sample.ts';
 import {
@@ -31,12 +33,15 @@ export class Engine {
   readonly ledger: Ledger;
   readonly log: Log;
   readonly dispatcher: Dispatcher;
+  readonly mx: MxLookUps;
   readonly #events: Fanout<PosthasteEvent>;
   readonly #quotas: QuotaKeeper;
   readonly #stopped = new AbortController();
   readonly #lag = new LoopLag();
   /** Names of the campaigns that are being sent, by id. */
   readonly #sending = new Map<number, string>();
+  /** Who follows a campaign, by its name. */
+  readonly #followers = new Map<string, (event: PosthasteEvent) => void>();
   /** Relays that were taken out of the configuration. */
   readonly #gone = new Set<string>();
   #running: Promise<void> | undefined;
@@ -53,11 +58,15 @@ export class Engine {
     this.threads = threads;
     this.ledger = ledger;
     this.log = log;
+    this.mx = new MxLookUps(options.lanes, log);
     const { pool, limits, journals } = threads;
     this.#events = createFanout((error, event) =>
       log.error({ err: error, event: event.kind }, 'a listener failed'),
     );
     this.subscribe((event) => logEvent(log, event));
+    this.subscribe((event) => {
+      if ('campaign' in event) this.#followers.get(event.campaign)?.(event);
+    });
     this.#quotas = new QuotaKeeper(limits, ledger, systemClock, (error) => this.#fail(error));
     this.dispatcher = new Dispatcher(
       {
@@ -87,12 +96,14 @@ export class Engine {
    */
   change(options: EngineOptions): void {
     const relays = mergeRelays(this.#options.relays, options.relays);
+    if (!isDeepStrictEqual(this.#options.lanes, options.lanes)) this.mx.use(options.lanes);
     this.#options = { ...options, relays };
     const { limits, pool } = this.threads;
     limits.change(limitPlanOf(this.#options));
     pool.change(liveSetupOf(this.#options));
     for (const { name, maxConnections } of relays.slice(this.dispatcher.relays.count))
       this.dispatcher.relays.add({ name, maxSessions: maxConnections });
+    this.dispatcher.relays.tryAgain(options.relays.map(({ name }) => name));
     this.#holdWhatIsGone(new Set(options.relays.map(({ name }) => name)));
     this.dispatcher.recallAll();
   }
@@ -100,6 +111,12 @@ export class Engine {
   /** Follows the events of this run; all of them are durable when they come. Returns what ends it. */
   subscribe(listener: (event: PosthasteEvent) => void): () => void {
     return this.#events.subscribe(listener);
+  }
+
+  /** The same for the one run of a campaign: of a thousand, none hears of the others. Returns what ends it. */
+  follow(campaign: string, listener: (event: PosthasteEvent) => void): () => void {
+    this.#followers.set(campaign, listener);
+    return () => this.#followers.delete(campaign);
   }
 
   get events(): Fanout<PosthasteEvent> {
@@ -126,7 +143,7 @@ export class Engine {
     if (this.threads.limits.hasQuotas || this.options.isPatient) await this.#quotas.open();
     this.#sweepTimer = setInterval(() => this.threads.limits.sweep(), sweepEveryMs);
     this.#sweepTimer.unref();
-    this.#dayTimer = setInterval(() => this.threads.limits.followDays(), dayEveryMs);
+    this.#dayTimer = setInterval(() => this.threads.limits.followTime(), dayEveryMs);
     this.#dayTimer.unref();
     this.#running = this.dispatcher.run().catch((error: unknown) => this.#fail(error));
   }
@@ -147,6 +164,7 @@ export class Engine {
   /** drain: takes nothing new and finishes what is in flight, within `drainTimeoutMs`. now: at once. */
   stop(how: 'drain' | 'now'): void {
     this.#stopped.abort();
+    this.mx.close();
     this.dispatcher.stop();
     this.threads.pool.stop(how);
     this.#drainTimer ??= setTimeout(() => this.threads.pool.stop('now'), this.options.drainTimeoutMs);
@@ -192,6 +210,7 @@ export class Engine {
   async close(): Promise<void> {
     try {
       this.#stopped.abort();
+      this.mx.close();
       this.dispatcher.stop();
       await this.#running;
       await this.closePool();

@@ -20,13 +20,19 @@ export function guardRules({ senderRefusals, rejected, of }: PauseAbove): GuardR
   };
 }
 
+const cures: Record<GuardPause['kind'], string> = {
+  senderRefused: 'mend what the reply says',
+  rejected: 'look at where the list comes from',
+  complaints: 'look at where the list comes from',
+  threadsDied: 'this is a bug of Posthaste: report it with what the log says, and send to that row otherwise',
+};
+
 /** What the run ends with. Nobody but those named in the reason has got a fate by it. */
 export function pausedError(campaign: string, { kind, text }: GuardPause): PosthasteError {
-  const cure = kind === 'senderRefused' ? 'mend what the reply says' : 'look at where the list comes from';
   return new PosthasteError({
     code: 'ERR_CAMPAIGN_PAUSED',
     message: `campaign "${campaign}" is paused: ${text}`,
-    hint: `${cure}; then the same command goes on, and posthaste retry sends to those who were rejected`,
+    hint: `${cures[kind]}; then the same command goes on, and posthaste retry sends to those who were rejected`,
     exitCode: ExitCode.tempFail,
   });
 }

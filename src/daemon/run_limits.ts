@@ -51,6 +51,8 @@ interface SubjectCounts {
 
 /** From so long windows on a restart would forget what a provider does not. */
 const durableFromMs = 3_600_000;
+/** By then what was recalled is back. */
+const leaveAfterMs = 5000;
 /** What is over sooner is a pace, and nothing that one waits for. */
 const longHoldMs = 2000;
 /** What bound so lately binds: between two permits of a pace there is always a moment without. */
@@ -73,6 +75,8 @@ export class RunLimits {
   readonly #counted = new Map<string, SubjectCounts>();
   /** What of each limit is among them. */
   readonly #seen = new Map<string, Omit<SubjectCounts, 'limit'>>();
+  /** When limits go that nobody new is given. Monotonic. */
+  readonly #leaving = new Map<string, number>();
   readonly #clock: Clock;
   /** Whether anything has to be written to disk before it is granted. */
   #hasQuotas = false;
@@ -88,8 +92,9 @@ export class RunLimits {
     return this.#hasQuotas || [...this.#lanes.values()].some(({ pace }) => pace.rates.some(isDurable));
   }
 
-  /** Gives relays that are warmed up the volume of a day that has begun. To be called every second. */
-  followDays(): void {
+  /** Gives relays that are warmed up the volume of a day that has begun, and removes limits of a while ago. To be called every second. */
+  followTime(): void {
+    this.#removeLeft();
     const now = this.#clock.now();
     for (const [subject, warmUp] of this.#warmUps)
       if (warmUpToday(warmUp.plan, now).day !== warmUp.day) this.#put(subject, warmUp.pace);
@@ -105,17 +110,21 @@ export class RunLimits {
     this.#drop(`campaign ${name}`);
   }
 
-  /** Takes a changed configuration. Batches in hand keep what they have, as far as it is still there. */
+  /** Takes a changed configuration. Batches in hand keep what they have until they are back. */
   change(plan: LimitPlan): void {
-    const lanes = new Map(plan.lanes.map((lane) => [lane.name, lane]));
+    this.#lanes = new Map(plan.lanes.map((lane) => [lane.name, lane]));
     this.#putShared(plan);
     const relays = new Set(plan.relays.map(({ name }) => `relay ${name}`));
     for (const subject of this.#subjects.keys()) {
-      if (subject.startsWith('relay ') && !relays.has(subject)) this.#drop(subject);
-      // Made again when the lane's next batch goes out.
-      if (subject.startsWith('lane ')) this.#drop(subject);
+      if (subject.startsWith('relay ') && !relays.has(subject)) this.#leave(subject);
+      if (subject.startsWith('lane ')) this.#changeLane(subject);
     }
-    this.#lanes = lanes;
+  }
+
+  #changeLane(subject: string): void {
+    const rules = this.#rulesOfLane(subject.slice('lane '.length));
+    if (rules === undefined) this.#leave(subject);
+    else this.#put(subject, rules.pace, rules.maxConnections);
   }
 
   /** What a batch needs. A lane without limits of its own has those of `other`, if it is none of the named ones: each for itself. */
@@ -236,8 +245,12 @@ export class RunLimits {
     }
   }
 
+  #rulesOfLane(lane: string): LaneLimits | undefined {
+    return this.#lanes.get(lane) ?? (lane === '' ? undefined : this.#lanes.get(sharedLane));
+  }
+
   #ofLane(lane: string): SubjectLimits | undefined {
-    const own = this.#lanes.get(lane) ?? (lane === '' ? undefined : this.#lanes.get(sharedLane));
+    const own = this.#rulesOfLane(lane);
     if (own === undefined) return undefined;
     const subject = `lane ${lane}`;
     return this.#subjects.get(subject) ?? this.#put(subject, own.pace, own.maxConnections);
@@ -268,7 +281,7 @@ export class RunLimits {
     if (volume !== undefined) limits.push(volume);
     if (slots.length > 0) names.push(slotsName(subject));
     for (const name of this.#subjects.get(subject)?.names ?? [])
-      if (!names.includes(name)) this.#remove(name);
+      if (!names.includes(name)) this.#removeLater(name);
     const put = { limits: [...limits, ...slots], slots, names, pace };
     this.#subjects.set(subject, put);
     this.#hasQuotas ||= rates.some(isDurable);
@@ -298,15 +311,36 @@ export class RunLimits {
   }
 
   #putOne(limit: Limit, text: string): number {
+    this.#leaving.delete(limit.name);
     const handle = this.table.put(limit);
     this.#texts.set(limit.name, text);
     this.#restoreOne(limit.name);
     return handle;
   }
 
+  /** Of a subject of which nothing is in hand. */
   #drop(subject: string): void {
     for (const name of this.#subjects.get(subject)?.names ?? []) this.#remove(name);
     this.#subjects.delete(subject);
+  }
+
+  #leave(subject: string): void {
+    for (const name of this.#subjects.get(subject)?.names ?? []) this.#removeLater(name);
+    this.#subjects.delete(subject);
+  }
+
+  /** A limit that is removed holds nobody up any more, and threads may have batches yet that know no other. */
+  #removeLater(name: string): void {
+    this.#leaving.set(name, this.#clock.monotonic() + leaveAfterMs);
+  }
+
+  #removeLeft(): void {
+    const nowMs = this.#clock.monotonic();
+    for (const [name, atMs] of this.#leaving) {
+      if (nowMs < atMs) continue;
+      this.#leaving.delete(name);
+      this.#remove(name);
+    }
   }
 
   #remove(name: string): void {

@@ -6,7 +6,6 @@ import { nameBottleneck, type RunTimes } from './bottleneck.ts';
 import type { EngineThreads } from './threads.ts';
 
 export class RunMeter {
-  readonly #campaign: string;
   readonly #relay: RelayOptions | undefined;
   readonly #number: number;
   readonly #threads: EngineThreads;
@@ -23,8 +22,7 @@ export class RunMeter {
     | undefined;
 
   /** Of several relays the first is looked at; `number` is its number in tasks. */
-  constructor(campaign: string, relay: RelayOptions | undefined, number: number, threads: EngineThreads) {
-    this.#campaign = campaign;
+  constructor(relay: RelayOptions | undefined, number: number, threads: EngineThreads) {
     this.#relay = relay;
     this.#number = number;
     this.#threads = threads;
@@ -49,8 +47,9 @@ export class RunMeter {
     };
   }
 
+  /** An event of its campaign. */
   note(event: PosthasteEvent): void {
-    if (event.kind !== 'batchSettled' || event.campaign !== this.#campaign) return;
+    if (event.kind !== 'batchSettled') return;
     for (const { kind, count } of event.outcomes) if (kind !== 'unsent') this.#answered += count;
     for (const { counts, sumSeconds } of Object.values(event.transactionTimes)) {
       for (const count of counts) this.#transactions += count;

@@ -20,6 +20,7 @@ export async function sampleEngine(
     workerActiveMs: pool.gauges(0).activeMs,
     relays: sampleRelays(engine),
     limits: sampleLimits(engine),
+    mxLookUps: engine.mx.counts(),
     batchesInHand: dispatcher.inHand,
     loopLagsMs: [mainLagMs, ...pool.loopLagsMs()],
     ledgerTimes: ledger.commitTimes,

@@ -15,10 +15,16 @@ export interface TakeInHooks {
   readonly stored: (part: IntakePart, fresh: { batches: number; refused: readonly RefusedRow[] }) => void;
 }
 
+/** What an interrupted list is compared by: where batches are not the same every time, by rows, and by whoever reads them. */
+export type ComparedBy = 'batches' | 'rows';
+
 /**
  * A sink that stores what the ledger does not have yet. Intake gives the same batches and refused rows for the same
  * bytes, so an interrupted list is read again from the start, and the first `batchesTaken` batches and `refusedTaken`
  * refused rows are compared instead of stored; of a `later` list, those behind what the campaign had before it.
+ *
+ * Compared by rows, batches have only recipients that are not stored. Those that come below what was read then are the ones
+ * that waited for their batch to fill, so they are few, and are kept until the list has come so far again.
  */
 export class LedgerSink implements IntakeSink {
   readonly #ledger: Ledger;
@@ -29,6 +35,7 @@ export class LedgerSink implements IntakeSink {
   readonly #lastRow: number;
   #batches: number;
   #refused: number;
+  #kept: NewBatch[] = [];
 
   constructor(
     ledger: Ledger,
@@ -36,8 +43,9 @@ export class LedgerSink implements IntakeSink {
     clock: Clock,
     hooks: TakeInHooks,
     later?: ListRecord,
+    comparedBy: ComparedBy = 'batches',
   ) {
-    this.#batches = later?.batchesBefore ?? 0;
+    this.#batches = comparedBy === 'rows' ? campaign.batchesTaken : (later?.batchesBefore ?? 0);
     this.#refused = later?.refusedBefore ?? 0;
     this.#lastRow = later === undefined ? Infinity : later.rowsBefore + later.rows - later.known;
     this.#ledger = ledger;
@@ -57,7 +65,8 @@ export class LedgerSink implements IntakeSink {
   async store(part: IntakePart): Promise<void> {
     // Stored, such rows would be of no list: neither this one nor the one with them could ever be completed.
     if (part.rows > this.#lastRow) throw changedList(this.#campaign.name, 'it has grown while it was read');
-    const batches: NewBatch[] = [];
+    const batches: NewBatch[] = this.#kept;
+    this.#kept = [];
     for (const batch of part.batches) {
       this.#hooks.batch(batch.payload, part.columns);
       if (this.#batches < this.#campaign.batchesTaken) await this.#compareBatch(batch);
@@ -67,13 +76,13 @@ export class LedgerSink implements IntakeSink {
     const refused: RefusedRow[] = [];
     for (const row of part.refused) {
       if (this.#refused < this.#campaign.refusedTaken) await this.#compareRefused(row);
-      else refused.push(row);
+      else refused.push(this.#checkNew(row));
       this.#refused += 1;
     }
-    if (part.rows >= this.#campaign.rows) {
-      await this.#ledger.storeIntake(this.#campaign.id, { ...part, batches, refused }, this.#clock.now());
-    }
-    this.#hooks.stored(part, { batches: batches.length, refused });
+    if (part.rows < this.#campaign.rows) this.#kept = batches;
+    else await this.#ledger.storeIntake(this.#campaign.id, { ...part, batches, refused }, this.#clock.now());
+    const stored = part.rows < this.#campaign.rows ? part : { ...part, batches };
+    this.#hooks.stored(stored, { batches: batches.length, refused });
   }
 
   /** Throws where the list, now that it is read, is shorter than what is stored of it. `rows` are the campaign's. */
@@ -92,6 +101,12 @@ export class LedgerSink implements IntakeSink {
   async #compareRefused(row: RefusedRow): Promise<void> {
     const stored = await this.#ledger.readRefusedRow(this.#campaign.id, this.#refused);
     if (stored !== row.row) throw this.#changedList(row.row, row.row);
+  }
+
+  /** Whatever was refused so far down is stored. */
+  #checkNew(refused: RefusedRow): RefusedRow {
+    if (refused.row <= this.#campaign.rows) throw this.#changedList(refused.row, refused.row);
+    return refused;
   }
 
   #changedList(firstRow: number, lastRow: number): PosthasteError {

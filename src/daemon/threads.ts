@@ -3,11 +3,12 @@ import { systemClock } from '../base/clock.ts';
 import type { Pace } from '../base/quantity.ts';
 import { openWorkerPool, type WorkerPool } from '../dispatch/worker_pool.ts';
 import type { LiveSetup } from '../worker/contract.ts';
-import type { LaneRules } from '../schedule/lanes.ts';
+import type { LaneGroup, LaneRules } from '../schedule/lanes.ts';
 import type { WarmUpPlan } from '../schedule/warm_up.ts';
 import type { DkimKey } from '../sign/key.ts';
 import type { RelayOptions } from '../smtp/relay.ts';
 import { RunJournals } from './journals.ts';
+import type { MxResolverOptions } from './mx_resolver.ts';
 import { RunLimits, type LaneLimits, type LimitPlan } from './run_limits.ts';
 
 /** A relay with its limits. */
@@ -18,8 +19,10 @@ export type SendRelay = RelayOptions & {
 
 /** How recipients are cut into lanes, and the limits of those. */
 export interface SendLanes {
-  readonly groups: readonly (LaneLimits & LaneRules['groups'][number])[];
+  readonly groups: readonly (LaneLimits & LaneGroup)[];
   readonly others: LaneRules['others'];
+  /** Undefined: no MX is looked up. */
+  readonly mx: (MxResolverOptions & { readonly maxLookUps: number }) | undefined;
 }
 
 /** What all campaigns of a process share. */

@@ -10,14 +10,8 @@ export class AlarmClock {
   }
 
   /** Sleeps for as long as `delayMs` says, which is asked only where nobody has called since the last sleep. */
-  async sleep(delayMs: () => Promise<number>): Promise<void> {
-    if (this.#isRoused) {
-      this.#isRoused = false;
-      return;
-    }
-    const forMs = await delayMs();
-    // While we waited for the answer somebody may have called.
-    if (!this.#isRoused) await this.#wait(forMs);
+  async sleep(delayMs: () => number): Promise<void> {
+    if (!this.#isRoused) await this.#wait(delayMs());
     this.#isRoused = false;
   }
 

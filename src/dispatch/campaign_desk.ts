@@ -38,23 +38,18 @@ export type DispatchEnd =
 export class CampaignDesk {
   readonly campaign: DispatchCampaign;
   readonly over: Promise<DispatchEnd>;
-  /** Batches that wait for a relay: claimed, and in nobody's hand. */
-  parked = 0;
-  /** Something has happened since it was last asked whether all is done. */
-  isTouched = true;
   isListComplete = false;
   /** Whoever waits is cancelled, now and as the list brings them. */
   isCancelled = false;
   /** When it was last said to wait until; so that it is said once. */
   saidWaitsUntil = 0;
-  /** Something was put off, stored or came back since it was last asked whether all that is left waits for its window. */
-  mayWait = false;
   /** All that is left waits for its window until then; 0 where something does not. */
   idleUntil = 0;
   readonly #gate: SendGate;
   /** Undefined where all recipients are in the campaign's zone: then `#gate` has the windows. */
   readonly #zones: ZoneGates | undefined;
   readonly #guard: CampaignGuard;
+  readonly #deaths = new Map<number, number>();
   readonly #resolve: (end: DispatchEnd) => void;
   readonly #reject: (error: unknown) => void;
   #end: DispatchEnd | undefined;
@@ -101,11 +96,10 @@ export class CampaignDesk {
     return this.#zones?.opensAt(at, now) === true;
   }
 
-  /** There is something of it that may be due. */
-  noteStored(): void {
-    if (this.#zones === undefined) return;
-    this.mayWait = true;
+  /** There is something of it that may be due. Returns whether it may have to wait for a window of its own. */
+  noteStored(): boolean {
     this.idleUntil = 0;
+    return this.#zones !== undefined;
   }
 
   noteLaunched(zone: string): void {
@@ -115,10 +109,10 @@ export class CampaignDesk {
     this.saidWaitsUntil = 0;
   }
 
-  noteReturned(zone: string): void {
-    if (this.#zones === undefined) return;
-    this.#zones.noteReturned(zone);
-    this.mayWait = true;
+  /** As `noteStored`. */
+  noteReturned(zone: string): boolean {
+    this.#zones?.noteReturned(zone);
+    return this.#zones !== undefined;
   }
 
   /** Whether something is in hand whose zone has closed; asked once, for who asks recalls it. */
@@ -133,8 +127,14 @@ export class CampaignDesk {
 
   /** What a batch came to; a pause where it went on too badly. */
   note(lane: string, outcomes: readonly Outcome[]): GuardPause | undefined {
-    this.isTouched = true;
     return this.#guard.note(lane, outcomes);
+  }
+
+  /** A thread died that had a batch which begins with this row. Returns how many there were. */
+  noteDeath(firstRow: number): number {
+    const deaths = (this.#deaths.get(firstRow) ?? 0) + 1;
+    this.#deaths.set(firstRow, deaths);
+    return deaths;
   }
 
   /** The first reason to end stands. Returns whether this was it. */

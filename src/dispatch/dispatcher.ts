@@ -6,7 +6,8 @@ import type { HandshakeFailure } from '../smtp/handshake.ts';
 import type { BatchReport } from '../worker/contract.ts';
 import { AlarmClock } from './alarm_clock.ts';
 import { CampaignDesk, type DispatchCampaign, type DispatchEnd } from './campaign_desk.ts';
-import { Hands, type BatchRunner, type HeldBatch } from './hands.ts';
+import { CampaignDesks } from './campaign_desks.ts';
+import { Hands, type BatchRunner, type Crash, type HeldBatch } from './hands.ts';
 import { LaneClaims, type ClaimedBatch, type LaneLedger } from './lane_claims.ts';
 import type { DispatchRelay, SlowDown } from './relay_desk.ts';
 import { RelayDesks } from './relay_desks.ts';
@@ -49,7 +50,15 @@ const mostRefusedAtOnce = 100;
 /** Threads that die one after the other, with nothing settled in between, are a bug and not an accident. */
 const maxCrashes = 3;
 
+/** So many threads over one row: what was sent before it has come out of its batch by then. */
+const maxDeaths = 3;
+
 const longestSleepMs = 60_000;
+
+/** How far off the next permit of a batch may be before it comes back; one that asks whether a relay is well must not wait. */
+const [usualWaitMs, probeWaitMs] = [30_000, 1000];
+/** Another of a campaign's relays may have permits at once. */
+const otherRelayWaitMs = 1000;
 
 /**
  * One loop, one actor: reports are collected by callbacks, everything else happens in `run`, so nothing interleaves
@@ -63,7 +72,9 @@ export class Dispatcher {
   readonly #hands: Hands;
   readonly #claims: LaneClaims;
   readonly #settling: Settling;
-  readonly #desks = new Map<number, CampaignDesk>();
+  readonly #desks = new CampaignDesks();
+  /** All that is left of them may wait for a window: something was put off, stored or came back since they were last asked. */
+  readonly #perhapsWaiting = new Set<CampaignDesk>();
   readonly relays: RelayDesks;
   #crashes = 0;
   #isStopped = false;
@@ -106,21 +117,23 @@ export class Dispatcher {
   async add(campaign: DispatchCampaign): Promise<DispatchEnd> {
     if (this.#failure !== undefined) throw this.#failure.error;
     const desk = new CampaignDesk(campaign);
-    invariant(!this.#desks.has(campaign.id), `campaign ${campaign.name} is being sent already`);
-    this.#desks.set(campaign.id, desk);
-    if (this.#isStopped) desk.decide({ kind: 'stopped' });
+    this.relays.tryAgain(campaign.relays.map(({ name }) => name));
+    invariant(this.#desks.get(campaign.id) === undefined, `campaign ${campaign.name} is being sent already`);
+    this.#desks.add(desk);
+    if (this.#isStopped) this.#desks.decide(desk, { kind: 'stopped' });
     // Its windows may be others than those of the run before.
     await this.#ledger.undoPutOffs(campaign.id);
     await this.#claims.add(campaign.id, campaign.weight);
-    this.rouse();
+    this.#touch(desk);
     return desk.over;
   }
 
   /** There are new batches of a campaign in the ledger, of these lanes. */
   notifyStored(campaignId: number, lanes: Iterable<string>): void {
     for (const lane of lanes) this.#claims.note(campaignId, lane, 0);
-    this.#desks.get(campaignId)?.noteStored();
-    this.rouse();
+    const desk = this.#desks.get(campaignId);
+    if (desk?.noteStored() === true) this.#perhapsWaiting.add(desk);
+    this.#touch(desk);
   }
 
   /** A campaign's list is stored to its end: when nothing is pending any more, it is finished. */
@@ -128,13 +141,17 @@ export class Dispatcher {
     const desk = this.#desks.get(campaignId);
     if (desk === undefined) return;
     desk.isListComplete = true;
-    desk.isTouched = true;
-    this.rouse();
+    this.#touch(desk);
   }
 
   /** To be called when something has changed that the dispatcher looks at: a relay is held no more. */
   rouse(): void {
     this.#alarm.rouse();
+  }
+
+  #touch(desk: CampaignDesk | undefined): void {
+    if (desk !== undefined) this.#desks.touch(desk);
+    this.rouse();
   }
 
   /** Claims nothing more of a campaign; what no session has taken comes back. */
@@ -151,7 +168,7 @@ export class Dispatcher {
     if (desk === undefined) return;
     desk.isCancelled = true;
     this.#runner.recallCampaign(campaignId);
-    this.rouse();
+    this.#touch(desk);
   }
 
   /** Changes a campaign's share. */
@@ -162,21 +179,25 @@ export class Dispatcher {
   /** What of a campaign no session has taken comes back, and goes again by what is said then. */
   recall(campaignId: number): void {
     this.#runner.recallCampaign(campaignId);
+    this.#desks.forgetRoom();
+    this.rouse();
   }
 
   /** Claims nothing more; `run` returns when what is in hand has come back. The threads are told by the caller. */
   stop(): void {
     this.#isStopped = true;
-    for (const [id, desk] of this.#desks) {
-      desk.decide({ kind: 'stopped' });
-      this.#claims.setOpen(id, false);
+    for (const desk of this.#desks.all()) {
+      this.#desks.decide(desk, { kind: 'stopped' });
+      this.#claims.setOpen(desk.campaign.id, false);
     }
     this.rouse();
   }
 
   /** Everything that no session has taken comes back, and goes again by what is said then. */
   recallAll(): void {
-    for (const id of this.#desks.keys()) this.#runner.recallCampaign(id);
+    this.#desks.forgetRoom();
+    this.rouse();
+    for (const { campaign } of this.#desks.all()) this.#runner.recallCampaign(campaign.id);
   }
 
   /** Runs until it is stopped. Throws when the ledger cannot be written, or on a bug; nothing is lost then either. */
@@ -192,7 +213,7 @@ export class Dispatcher {
       }
     } catch (error) {
       this.#failure = { error };
-      for (const desk of this.#desks.values()) desk.fail(error);
+      for (const desk of this.#desks.all()) desk.fail(error);
       this.#desks.clear();
       throw error;
     }
@@ -200,7 +221,10 @@ export class Dispatcher {
 
   async #claim(): Promise<void> {
     const now = this.#options.clock.now();
-    for (const desk of this.#desks.values()) if (desk.end === undefined) await this.#tend(desk, now);
+    const room = this.relays.describeRoom(this.#countOfRelay, now);
+    const { desks, isAll } = this.#desks.takeUnseen(now, room);
+    if (isAll) this.#claims.endDeferrals();
+    for (const { desk, isTouched } of desks) await this.#tend(desk, isTouched, now);
     const refused: ClaimedBatch[] = [];
     while (this.#hands.room > 0 && refused.length < mostRefusedAtOnce) {
       const batch = await this.#claims.claim(now);
@@ -212,7 +236,7 @@ export class Dispatcher {
       }
     }
     if (refused.length > 0) await this.#putOff(refused, now);
-    for (const desk of this.#desks.values()) if (desk.mayWait) await this.#seeWhetherItWaits(desk, now);
+    for (const desk of this.#perhapsWaiting) await this.#seeWhetherItWaits(desk, now);
   }
 
   /** Batches of zones that are closed wait for their opening; where none comes before the deadline, they are over. */
@@ -221,10 +245,10 @@ export class Dispatcher {
     for (const batch of batches) {
       const desk = this.#deskOf(batch);
       const sendTime = desk.sendTimeIn(batch.zone, now);
-      desk.mayWait = true;
+      this.#perhapsWaiting.add(desk);
       if (sendTime.kind === 'over') {
         await this.#dismiss(desk, [batch], now);
-        this.rouse();
+        this.#touch(desk);
       } else putOffs.push({ batch, untilAt: sendTime.kind === 'closed' ? sendTime.opensAt : now });
     }
     await this.#ledger.putOff(putOffs.map(({ batch, untilAt }) => ({ batchId: batch.id, untilAt })));
@@ -234,35 +258,36 @@ export class Dispatcher {
   /** Whether all that is left of a campaign waits for the window of some zone. */
   async #seeWhetherItWaits(desk: CampaignDesk, now: number): Promise<void> {
     const { id } = desk.campaign;
-    if (desk.end !== undefined || this.inHandOf(id) > 0) return;
-    const dueAt = await this.#ledger.nextDueAt(id);
+    if (this.inHandOf(id) > 0 && desk.end === undefined) return;
+    const dueAt = desk.end === undefined ? await this.#ledger.nextDueAt(id) : undefined;
     // It may be due in a lane that has to wait, and come to nothing then.
     if (dueAt !== undefined && dueAt <= now) return;
-    desk.mayWait = false;
+    this.#perhapsWaiting.delete(desk);
     if (dueAt === undefined || !desk.opensAt(dueAt, now)) return;
     desk.idleUntil = dueAt;
     this.#sayThatItWaits(desk, dueAt);
   }
 
   /** Opens or closes a campaign for what is claimed next, and sees whether it is over. */
-  async #tend(desk: CampaignDesk, now: number): Promise<void> {
+  async #tend(desk: CampaignDesk, isTouched: boolean, now: number): Promise<void> {
     const { id, relays } = desk.campaign;
     const sendTime = desk.sendTime(now);
+    this.#desks.noteChange(endOf(sendTime));
     const isOver = sendTime.kind === 'over' || desk.isCancelled;
-    if (isOver) await this.#dismissWaiting(desk, now);
+    const isDismissed = isOver && (await this.#dismissWaiting(desk, now));
     const maySend = sendTime.kind === 'open' && !desk.isCancelled;
     // A batch whose lane has to wait would send for as long as that takes.
-    if ((!maySend && this.inHandOf(id) > 0) || desk.mustRecall(now)) this.#runner.recallCampaign(id);
+    if (desk.mustRecall(now) || (!maySend && this.inHandOf(id) > 0)) this.#runner.recallCampaign(id);
+    this.#desks.noteChange(desk.nextRecallAt(now));
     this.#claims.setOpen(id, maySend && this.relays.hasRoom(relays, this.#countOfRelay, now));
-    await this.#seeWhetherDone(desk);
+    if (isTouched || isDismissed) await this.#seeWhetherDone(desk);
     if (desk.end === undefined && sendTime.kind === 'closed') this.#sayThatItWaits(desk, sendTime.opensAt);
   }
 
+  /** What is in hand, or is still to be stored, touches it again. */
   async #seeWhetherDone(desk: CampaignDesk): Promise<void> {
     const { id } = desk.campaign;
-    if (!desk.isTouched || !desk.isListComplete || this.inHandOf(id) > 0) return;
-    // What comes back or is stored from now on touches it again.
-    desk.isTouched = false;
+    if (!desk.isListComplete || this.inHandOf(id) > 0) return;
     if ((await this.#ledger.nextDueAt(id)) === undefined) this.#decide(desk, { kind: 'finished' });
   }
 
@@ -274,11 +299,13 @@ export class Dispatcher {
     if (route.kind === 'wait') {
       await this.#ledger.release([batch.id]);
       this.#claims.noteReturned(id, batch.lane);
-      this.#claims.note(id, batch.lane, route.untilAt);
+      this.#claims.defer(id, batch.lane, route.untilAt);
       return;
     }
-    this.#hands.launch(batch, frame(batch.lane, route.relay));
+    const mostWaitMs = this.relays.isProbed(route.relay, now) ? probeWaitMs : usualWaitMs;
+    this.#hands.launch(batch, { ...frame(batch.lane, route.relay), mostWaitMs });
     desk.noteLaunched(batch.zone);
+    this.#desks.noteChange(desk.nextRecallAt(now));
     this.#closeWhoseRelayIsFull(route.relay, now);
   }
 
@@ -290,7 +317,8 @@ export class Dispatcher {
       now,
     );
     if (!isFull) return;
-    for (const { campaign, end } of this.#desks.values()) {
+    this.#desks.forgetRoom();
+    for (const { campaign, end } of this.#desks.all()) {
       if (end === undefined && !this.relays.hasRoom(campaign.relays, this.#countOfRelay, now))
         this.#claims.setOpen(campaign.id, false);
     }
@@ -304,13 +332,14 @@ export class Dispatcher {
 
   /**
    * The deadline is over, or the campaign cancelled: whoever waits has his fate, due or not. What threads have comes back
-   * with its own outcomes.
+   * with its own outcomes. Returns whether anybody waited.
    */
-  async #dismissWaiting(desk: CampaignDesk, now: number): Promise<void> {
+  async #dismissWaiting(desk: CampaignDesk, now: number): Promise<boolean> {
     const { id } = desk.campaign;
-    while (desk.end === undefined) {
+    for (let isAny = false; ; isAny = true) {
+      if (desk.end !== undefined) return isAny;
       const batches = await this.#ledger.claimDue(id, Number.MAX_SAFE_INTEGER, batchesDismissedAtOnce);
-      if (batches.length === 0) return;
+      if (batches.length === 0) return isAny;
       await this.#dismiss(desk, batches, now);
     }
   }
@@ -322,7 +351,6 @@ export class Dispatcher {
     const isLast = settlements.every(({ successors }) => successors.length === 0);
     invariant(isLast, 'a batch outlived the deadline');
     await this.#ledger.settle(settlements);
-    desk.isTouched = true;
     for (const settlement of settlements)
       this.#options.publish({ kind: 'rowsEnded', campaign, fates: countFates(settlement) });
   }
@@ -352,11 +380,21 @@ export class Dispatcher {
     for (const held of helds) {
       if (held === undefined) continue;
       this.#claims.noteReturned(held.batch.campaignId, held.batch.lane);
-      this.#deskOf(held.batch).noteReturned(held.batch.zone);
+      const desk = this.#deskOf(held.batch);
+      if (desk.noteReturned(held.batch.zone)) this.#perhapsWaiting.add(desk);
     }
     for (const { campaignId, successors } of settlements)
       for (const { lane, dueAt } of successors) this.#claims.note(campaignId, lane, dueAt);
+    for (const [position, { heldMs }] of reports.entries()) this.#defer(helds[position], now, heldMs);
     for (const event of events) this.#options.publish(event);
+  }
+
+  /** Its limits grant nothing for a while: kept in memory only, so that a limit that is raised is minded at once. */
+  #defer(held: HeldBatch | undefined, now: number, heldMs: number | undefined): void {
+    if (held === undefined || heldMs === undefined) return;
+    const isOnly = this.#deskOf(held.batch).campaign.relays.length === 1;
+    const forMs = isOnly ? heldMs : Math.min(heldMs, otherRelayWaitMs);
+    this.#claims.defer(held.batch.campaignId, held.batch.lane, now + forMs);
   }
 
   #rulesOf(desk: CampaignDesk, batch: ClaimedBatch, relay: string, now: number): BatchRules {
@@ -378,6 +416,7 @@ export class Dispatcher {
   #note(report: BatchReport, held: HeldBatch | undefined, now: number) {
     invariant(held !== undefined, `a report for batch ${report.batchId}, which is not in hand`);
     const desk = this.#deskOf(held.batch);
+    this.#desks.touch(desk);
     const pause = desk.note(held.batch.lane, report.outcomes);
     const { events, giveUp } = this.relays.note(report, held, now);
     if (giveUp !== undefined) this.#giveUp(desk, held.goesBy, giveUp, report.relayFailure !== undefined);
@@ -395,7 +434,7 @@ export class Dispatcher {
   }
 
   #endWhoHasNoRelay(): void {
-    for (const desk of this.#desks.values()) {
+    for (const desk of this.#desks.all()) {
       const failure = this.relays.givenUp(desk.campaign.relays);
       if (failure !== undefined) this.#decide(desk, { kind: 'relayFailed', failure });
     }
@@ -413,6 +452,7 @@ export class Dispatcher {
     this.#crashes += 1;
     const reports = this.#settling.reportCrashed(crashed, this.#options.clock.now());
     this.#sayWhoseThreadDied(reports, describeCrash(crashed));
+    this.#pauseDeadly(crashed);
     await this.#settle(reports);
     if (this.#crashes < maxCrashes) return;
     const error = crashed[0]?.error;
@@ -423,6 +463,19 @@ export class Dispatcher {
       exitCode: ExitCode.software,
       cause: error,
     });
+  }
+
+  /** What kills thread after thread would put those beside it in doubt each time. */
+  #pauseDeadly(crashed: readonly Crash[]): void {
+    const composing = new Set(this.#runner.composing());
+    for (const { batchId, error } of crashed) {
+      const batch = this.#hands.find(batchId)?.batch;
+      if (batch === undefined || !composing.has(batchId)) continue;
+      const desk = this.#deskOf(batch);
+      if (desk.noteDeath(batch.firstRow) < maxDeaths) continue;
+      const text = `${maxDeaths} threads died one after the other over the rows from ${batch.firstRow} on: ${messageOf(error)}`;
+      this.#decide(desk, { kind: 'paused', pause: { kind: 'threadsDied', text, verdict: undefined } });
+    }
   }
 
   #sayWhoseThreadDied(reports: readonly BatchReport[], reason: string): void {
@@ -438,40 +491,29 @@ export class Dispatcher {
   readonly #countOfRelay = (relay: number): number => this.#hands.countOfRelay(relay);
 
   /** Until the next batch is due, or a relay may be tried again; a report that makes room rouses us. */
-  async #delayMs(): Promise<number> {
+  #delayMs(): number {
     const now = this.#options.clock.now();
-    let [wakeAt, mayClaim] = [Infinity, false];
-    for (const desk of this.#desks.values()) {
-      if (desk.end !== undefined) continue;
-      const sendTime = desk.sendTime(now);
-      const isOpen = sendTime.kind === 'open' && !desk.isCancelled;
-      const hasRoom = isOpen && this.relays.hasRoom(desk.campaign.relays, this.#countOfRelay, now);
-      mayClaim ||= hasRoom;
-      if (isOpen && !hasRoom) wakeAt = Math.min(wakeAt, this.#roomAt(desk, now));
-      wakeAt = Math.min(wakeAt, endOf(sendTime), desk.nextRecallAt(now));
-    }
-    // What is due of campaigns that may not send now is no reason to look.
-    if (mayClaim && this.#hands.room > 0) wakeAt = Math.min(wakeAt, this.#claims.nextAt);
+    const wakeAt = Math.min(
+      this.#desks.changesAt,
+      this.relays.roomAt(this.#countOfRelay, now),
+      // What is due of campaigns that may not send now is no reason to look.
+      this.#claims.hasOpen && this.#hands.room > 0 ? this.#claims.nextAt : Infinity,
+    );
     return Math.min(Math.max(wakeAt - now, 0), longestSleepMs);
   }
 
-  /** When one of a campaign's relays may have room again. */
-  #roomAt({ campaign }: CampaignDesk, now: number): number {
-    const blockedUntil = this.relays.blockedUntil(campaign.relays);
-    return blockedUntil > now ? blockedUntil : now + this.relays.lookAgainMs;
-  }
-
   #decide(desk: CampaignDesk, end: DispatchEnd): void {
-    if (!desk.decide(end)) return;
+    if (!this.#desks.decide(desk, end)) return;
     this.#claims.setOpen(desk.campaign.id, false);
     // A batch whose lane has to wait would hold up the end.
     if (end.kind !== 'finished') this.#runner.recallCampaign(desk.campaign.id);
   }
 
   #sayWhoIsOver(): void {
-    for (const [id, desk] of this.#desks) {
-      if (desk.end === undefined || this.inHandOf(id) > 0) continue;
-      this.#desks.delete(id);
+    for (const desk of this.#desks.ended()) {
+      const { id } = desk.campaign;
+      if (this.inHandOf(id) > 0) continue;
+      this.#desks.remove(desk);
       this.#claims.drop(id);
       desk.close();
     }

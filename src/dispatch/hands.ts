@@ -10,6 +10,8 @@ export interface BatchRunner {
   readonly perLane: number;
   readonly threads: number;
   run(task: BatchTask): Promise<BatchReport>;
+  /** The batch whose message each thread, or the one before in its place, made last. */
+  composing(): readonly number[];
   /** Sessions that are open, over all threads. */
   sessionsOpen(relay: number): number;
   /** Everything of a relay that no session has taken comes back. */
@@ -19,11 +21,13 @@ export interface BatchRunner {
   allowSessions(relay: number, sessions: number): void;
 }
 
-/** The part of a task that is not the batch. */
+/** The part of a task that is the campaign's, its lane's and its relay's. */
 export type TaskFrame = Pick<
   BatchTask,
   'relay' | 'limits' | 'slots' | 'weight' | 'mostSenderRefusals' | 'planKey' | 'plan'
 >;
+
+type LaunchFrame = TaskFrame & Pick<BatchTask, 'mostWaitMs'>;
 
 /** A batch in hand; `goesBy` is the number of the relay that it was given for. */
 export interface HeldBatch {
@@ -76,7 +80,7 @@ export class Hands {
     return this.#inHand.get(batchId);
   }
 
-  launch(batch: ClaimedBatch, frame: TaskFrame): void {
+  launch(batch: ClaimedBatch, frame: LaunchFrame): void {
     this.#inHand.set(batch.id, { batch, goesBy: frame.relay });
     addTo(this.#byCampaign, batch.campaignId, 1);
     addTo(this.#byRelay, frame.relay, 1);
@@ -123,6 +127,6 @@ function addTo(counts: Map<number, number>, key: number, change: number): void {
   else counts.set(key, count);
 }
 
-function taskOf({ id: batchId, campaignId, attempt, payload }: Batch, frame: TaskFrame): BatchTask {
+function taskOf({ id: batchId, campaignId, attempt, payload }: Batch, frame: LaunchFrame): BatchTask {
   return { ...frame, batchId, campaignId, attempt, payload };
 }

@@ -26,6 +26,8 @@ interface CampaignLanes {
   readonly id: number;
   /** When the next batch of a lane is due, as far as is known; in ms since the epoch. */
   readonly dueAt: Map<string, number>;
+  /** Until when nothing of a lane is claimed, whatever is due. */
+  readonly deferredUntil: Map<string, number>;
   /** The picker has them. */
   readonly ready: Set<string>;
   readonly inHand: Map<string, number>;
@@ -50,6 +52,7 @@ export class LaneClaims {
   readonly #campaigns = new Map<number, CampaignLanes>();
   /** By `dueAt`; entries that say something else than the map are passed over. */
   readonly #waiting = new Heap<WaitingLane>();
+  #open = 0;
   /** The last claim found nothing, and nothing has come since. */
   #isExhausted = false;
 
@@ -65,6 +68,7 @@ export class LaneClaims {
     const campaign: CampaignLanes = {
       id: campaignId,
       dueAt: new Map(),
+      deferredUntil: new Map(),
       ready: new Set(),
       inHand: new Map(),
       isOpen: false,
@@ -75,6 +79,7 @@ export class LaneClaims {
 
   /** Nothing of it is in hand. */
   drop(campaignId: number): void {
+    this.setOpen(campaignId, false);
     this.#campaigns.delete(campaignId);
     this.#picker.drop(campaignId);
   }
@@ -88,18 +93,47 @@ export class LaneClaims {
     const campaign = this.#campaigns.get(campaignId);
     if (campaign === undefined || campaign.isOpen === isOpen) return;
     campaign.isOpen = isOpen;
+    this.#open += isOpen ? 1 : -1;
     if (isOpen) this.#picker.resume(campaignId);
     else this.#picker.pause(campaignId);
     this.#isExhausted &&= !isOpen;
   }
 
+  /** Whether there is a campaign from which something may be claimed. */
+  get hasOpen(): boolean {
+    return this.#open > 0;
+  }
+
   /** There is a batch in this lane that is due then; 0 for now. */
   note(campaignId: number, lane: string, dueAt: number): void {
     const campaign = this.#campaigns.get(campaignId);
-    if (campaign === undefined || (campaign.dueAt.get(lane) ?? Infinity) <= dueAt) return;
-    campaign.dueAt.set(lane, dueAt);
-    this.#isExhausted &&= dueAt > 0;
-    this.#waiting.push(dueAt, { campaign, lane });
+    if (campaign === undefined) return;
+    const at = Math.max(dueAt, campaign.deferredUntil.get(lane) ?? 0);
+    if ((campaign.dueAt.get(lane) ?? Infinity) > at) this.#setDue(campaign, lane, at);
+  }
+
+  /** Nothing of this lane of a campaign can go before an instant, whatever is due: its relays or its limits have nothing for it. */
+  defer(campaignId: number, lane: string, until: number): void {
+    const campaign = this.#campaigns.get(campaignId);
+    if (campaign === undefined) return;
+    campaign.deferredUntil.set(lane, until);
+    // Earlier entries of the heap say something else than the map, and are passed over.
+    this.#setDue(campaign, lane, Math.max(until, campaign.dueAt.get(lane) ?? 0));
+  }
+
+  /** Relays or limits may have something for those who were deferred. */
+  endDeferrals(): void {
+    for (const campaign of this.#campaigns.values()) {
+      const lanes = [...campaign.deferredUntil.keys()];
+      campaign.deferredUntil.clear();
+      for (const lane of lanes) this.note(campaign.id, lane, 0);
+    }
+  }
+
+  #setDue(campaign: CampaignLanes, lane: string, at: number): void {
+    campaign.dueAt.set(lane, at);
+    this.#isExhausted &&= at > 0;
+    this.#waiting.push(at, { campaign, lane });
   }
 
   /** Nothing of a lane is claimed before an instant (in ms since the epoch), and no more than so many are in hand, of all campaigns. */
@@ -157,6 +191,7 @@ export class LaneClaims {
     for (let at = this.#waiting.firstKey; at !== undefined && at <= now; at = this.#waiting.firstKey) {
       const waiting = this.#waiting.pop();
       if (waiting === undefined || !this.#isReady(waiting, at)) continue;
+      waiting.campaign.deferredUntil.delete(waiting.lane);
       waiting.campaign.ready.add(waiting.lane);
       this.#picker.add(waiting.campaign.id, waiting.lane, 1);
     }

@@ -81,12 +81,22 @@ export class RelayDesk {
 
   /** When a batch of a lane may go by it. */
   blockedUntilFor(lane: string): number {
-    return Math.max(this.blockedUntil, this.#lanes.blockedUntil(lane));
+    return Math.max(this.blockedUntil, this.laneBlockedUntil(lane));
+  }
+
+  /** Until when the provider behind a lane wants nothing of what comes by this relay. */
+  laneBlockedUntil(lane: string): number {
+    return this.#lanes.blockedUntil(lane);
   }
 
   /** Whether nobody has met it yet, so that others wait for the first session. */
   get isUnmet(): boolean {
     return this.#health.isUnmet;
+  }
+
+  /** Whether what goes by it now is to tell whether it is well again. */
+  isProbed(now: number): boolean {
+    return this.#health.isProbed(now);
   }
 
   /** How many batches may be in hand for it now. */
@@ -101,6 +111,11 @@ export class RelayDesk {
     this.#isHeld = isHeld;
     if (isHeld) this.#runner.recall(this.#number);
     else this.#givenUp = undefined;
+  }
+
+  /** Somebody may have mended what it was given up for. */
+  tryAgain(): void {
+    this.#givenUp = undefined;
   }
 
   /** Notes what a batch that went by it came to. */

@@ -56,6 +56,26 @@ export class RelayDesks {
     return relays.some(({ name }) => this.#hasRoom(this.#numberOf(name), inHand, now));
   }
 
+  /** A word that differs from the one before where a relay has got room, or has none any more. */
+  describeRoom(inHand: (relay: number) => number, now: number): string {
+    return this.#desks.map((_, number) => (this.#hasRoom(number, inHand, now) ? '1' : '0')).join('');
+  }
+
+  /** When a relay without room may have some, if nobody does anything; in ms since the epoch. */
+  roomAt(inHand: (relay: number) => number, now: number): number {
+    return this.#desks.reduce((soonest, desk, number) => {
+      const { blockedUntil, isHeld, givenUp } = desk;
+      if (isHeld || givenUp !== undefined || this.#hasRoom(number, inHand, now)) return soonest;
+      if (blockedUntil > now) return Math.min(soonest, blockedUntil);
+      return desk.isUnmet && this.#runner.threads > 1 ? Math.min(soonest, now + meetEveryMs) : soonest;
+    }, Infinity);
+  }
+
+  /** Whether what goes by it now is to tell whether it is well again. */
+  isProbed(number: number, now: number): boolean {
+    return this.#at(number).isProbed(now);
+  }
+
   /** Why none of these relays is to be tried any more; undefined while one is. */
   givenUp(relays: readonly RelayShare[]): HandshakeFailure | undefined {
     const failures = relays.map(({ name }) => this.find(name)?.givenUp);
@@ -70,12 +90,19 @@ export class RelayDesks {
     now: number,
   ): Route {
     const [only] = relays;
-    if (only !== undefined && relays.length === 1) return { kind: 'go', relay: this.#numberOf(only.name) };
+    if (only !== undefined && relays.length === 1)
+      return this.#routeBy(this.#numberOf(only.name), batch.lane, now);
     const candidates = relays.map((share) => this.#candidate(share, batch.lane, inHand, now));
     const previousRelay = batch.relay === '' ? undefined : batch.relay;
     const choice = chooseRelay(candidates, { ...batch, previousRelay }, now);
     if (choice.kind === 'relay') return { kind: 'go', relay: this.#numberOf(choice.name) };
     return { kind: 'wait', untilAt: choice.kind === 'wait' ? choice.untilAt : now + lookAgainMs };
+  }
+
+  /** That there is room for it was seen before it was claimed; its lane may be free at another relay only. */
+  #routeBy(relay: number, lane: string, now: number): Route {
+    const untilAt = this.#at(relay).laneBlockedUntil(lane);
+    return untilAt > now ? { kind: 'wait', untilAt } : { kind: 'go', relay };
   }
 
   /** When what trouble has sent back is due again. */
@@ -86,16 +113,6 @@ export class RelayDesks {
       return Math.min(least, at);
     }, Infinity);
     return Math.max(now, soonest === Infinity ? 0 : soonest);
-  }
-
-  /** Nothing can be given to any of these relays before; in ms since the epoch. */
-  blockedUntil(relays: readonly RelayShare[]): number {
-    return relays.reduce((least, { name }) => Math.min(least, this.find(name)?.blockedUntil ?? 0), Infinity);
-  }
-
-  /** How soon to look again whether a thread has met a relay for which others wait. */
-  get lookAgainMs(): number {
-    return this.#runner.threads > 1 && this.#desks.some(({ isUnmet }) => isUnmet) ? meetEveryMs : Infinity;
   }
 
   /** Notes a report. Events are to be published once it is settled. */
@@ -112,6 +129,11 @@ export class RelayDesks {
       this.#claims.limit(batch.lane, { blockedUntil, mostInHand: allowance.mostInHand });
     }
     return { events, giveUp };
+  }
+
+  /** Somebody may have mended what relays were given up for: with other credentials, or at the relay, and resumed a campaign. */
+  tryAgain(names: Iterable<string>): void {
+    for (const name of names) this.find(name)?.tryAgain();
   }
 
   giveUp(number: number, failure: HandshakeFailure): void {

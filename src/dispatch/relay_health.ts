@@ -74,6 +74,11 @@ export class RelayHealth {
     return sessions < threads ? sessions : Infinity;
   }
 
+  /** Whether it has stopped, and one batch is to tell whether it goes on. */
+  isProbed(now: number): boolean {
+    return this.#governor.allow(now).isProbe;
+  }
+
   /** A session is open. */
   noteOpened(now: number): void {
     this.#isOpened = true;

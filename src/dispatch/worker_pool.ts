@@ -14,12 +14,14 @@ import {
   campaignRecallSlot,
   controlLengthOf,
   controlSlot,
+  countRecalls,
   gaugeCount,
   gaugeSlot,
   relayControl,
   relayControlBase,
   type BatchReport,
   type BatchTask,
+  type GivenTask,
   type LiveSetup,
   type PackedReport,
   type WorkerSetup,
@@ -30,6 +32,7 @@ import { freePlaces } from '../worker/places.ts';
 const batchesPerLane = 2;
 /** Of all lanes together: a batch is some 100 KiB in a thread. */
 const mostBatchesPerThread = 128;
+const scarceShare = 0.75;
 
 /** What the threads are doing, summed over them; for one relay. */
 export interface RelayGauges {
@@ -68,6 +71,8 @@ export interface WorkerPool {
   recallCampaign(campaignId: number): void;
   /** So many sessions the relay may have from now on, over all threads; never more than are configured. */
   allowSessions(relay: number, sessions: number): void;
+  /** The batch whose message each thread, or the one before in its place, made last. */
+  composing(): number[];
   /** How late each thread's event loop was at worst lately, in ms. */
   loopLagsMs(): number[];
   /** How long commits of the journals took, summed over the threads. */
@@ -90,14 +95,17 @@ export function openWorkerPool(
   const commitTimes = new SharedArrayBuffer(threads * timesLength * Float64Array.BYTES_PER_ELEMENT);
   const places = new SharedArrayBuffer(threads * Int32Array.BYTES_PER_ELEMENT);
   const channel = `posthaste-${randomUUID()}`;
-  const workerData: WorkerSetup = { ...setup, relayCapacity, channel, control, places, gauges, commitTimes };
+  const batchesPerThread = Math.min(lanes * batchesPerLane, mostBatchesPerThread);
+  const shared = { channel, control, places, gauges, commitTimes };
+  // With fewer, each lane has hands of its own.
+  const scarceFrom = batchesPerThread < mostBatchesPerThread ? Infinity : mostBatchesPerThread * scarceShare;
+  const workerData: WorkerSetup = { ...setup, ...shared, relayCapacity, scarceFrom };
   // A thread that begins later has the setup of the beginning.
   let live: LiveSetup | undefined;
   const changes = new BroadcastChannel(channel);
   changes.onmessage = () => live !== undefined && changes.postMessage(live);
   changes.unref();
   const limiter = attachLimiter(setup.limiter);
-  const batchesPerThread = Math.min(lanes * batchesPerLane, mostBatchesPerThread);
   const piscina = new Piscina({
     filename: new URL(`../worker/entry${extension()}`, import.meta.url).href,
     // 'sync', the default, blocks a thread's event loop between tasks: its sockets would be deaf.
@@ -108,6 +116,14 @@ export function openWorkerPool(
     recordTiming: false,
     workerData,
   });
+  /** What is the same for all relays stands at the first. */
+  const ofEachThread = (slot: number): number[] => {
+    const view = new Float64Array(gauges);
+    return Array.from(
+      { length: threads },
+      (_, thread) => view[thread * relayCapacity * gaugeCount + slot] ?? 0,
+    );
+  };
   let hasRun = false;
   const controlView = new Int32Array(control);
   const isAlive = (id: number): boolean =>
@@ -127,7 +143,7 @@ export function openWorkerPool(
     noteIdleDeath(error);
     if (piscina.threads.length === 0) for (const reject of bereft) reject(error);
   });
-  const runOnThread = (task: BatchTask): Promise<PackedReport> =>
+  const runOnThread = (task: GivenTask): Promise<PackedReport> =>
     new Promise((resolve, reject) => {
       if (piscina.threads.length === 0) return reject(idleDeaths.at(-1));
       bereft.add(reject);
@@ -143,7 +159,7 @@ export function openWorkerPool(
     run: async (task) => {
       hasRun = true;
       try {
-        const report = await runOnThread(task);
+        const report = await runOnThread({ ...task, recalls: countRecalls(controlView, task) });
         return { ...report, outcomes: unpackOutcomes(report.outcomes) };
       } catch (error) {
         releaseDead();
@@ -161,13 +177,8 @@ export function openWorkerPool(
     allowSessions: (relay, sessions) =>
       void Atomics.store(controlView, relayControlBase(relay) + relayControl.sessions, sessions),
     gauges: (relay) => sumGauges(new Float64Array(gauges), threads, relayCapacity, relay),
-    loopLagsMs: () => {
-      const view = new Float64Array(gauges);
-      return Array.from(
-        { length: threads },
-        (_, thread) => view[thread * relayCapacity * gaugeCount + gaugeSlot.loopLagMs] ?? 0,
-      );
-    },
+    composing: () => ofEachThread(gaugeSlot.composing),
+    loopLagsMs: () => ofEachThread(gaugeSlot.loopLagMs),
     journalTimes: () => sumTimes(new Float64Array(commitTimes), threads),
     change: (setup) => {
       live = setup;

@@ -8,6 +8,7 @@ import { CsvReader } from './csv_reader.ts';
 import { cutOffList, tooFewRows } from './cut_off.ts';
 import { AddressIndex } from './dedupe.ts';
 import type { EarlierLists } from './earlier.ts';
+import { LaneLine, type FoundLane } from './lane_line.ts';
 import { NdjsonReader } from './ndjson.ts';
 import { readUntil, type Bytes } from './read_until.ts';
 import { maxRowChars, type RawRow, type RowReader } from './row.ts';
@@ -16,7 +17,7 @@ import { chunkBytes, type ListSource } from './source.ts';
 import { parseZoneCell, type ZoneCell } from './zone_cell.ts';
 import { ExitCode, PosthasteError } from '../base/error.ts';
 import { domainOf, parseAddress } from '../mail/address.ts';
-import type { RefusedRow } from '../mail/recipient.ts';
+import type { Recipient, RefusedRow } from '../mail/recipient.ts';
 
 /** How a list is to be read. */
 export interface ListOptions {
@@ -36,10 +37,22 @@ export interface ListOptions {
   readonly partial?: boolean | undefined;
   /** With fewer rows than these, a list is refused as cut off. */
   readonly expectedRows?: number | undefined;
-  /** Which lane recipients of a domain share; a pure function. Absent: '' for all. */
-  readonly laneOf?: ((domain: string) => string) | undefined;
+  /** Which lane recipients of a domain share: a pure function, or one that finds out and takes its time. Absent: '' for all. */
+  readonly laneOf?: ((domain: string) => FoundLane) | undefined;
   /** The column with a recipient's own timezone. Absent: all are in the campaign's. */
   readonly zoneColumn?: string | undefined;
+  /** Absent: all are batched. */
+  readonly stored?: StoredRecipients | undefined;
+}
+
+/** Those that an earlier run has stored, where it may have cut the list differently: they are not batched again. */
+export interface StoredRecipients {
+  /** Rows up to this one can be asked about. */
+  readonly upToRow: number;
+  /** Raises `upToRow`; what was below it is forgotten. */
+  readOn(): Promise<void>;
+  /** Throws where the row is another one in the list now. */
+  has(recipient: Recipient): boolean;
 }
 
 /** A piece of the work, to be stored at once. */
@@ -85,7 +98,7 @@ const turnRows = 1000;
 /**
  * Takes a list in. The sequence of batches and the sequence of refused rows are functions of the list's bytes and the
  * options (the earlier lists are among them), never of chunks or time, so an intake that was cut short starts over and its caller skips what it has; only
- * the cuts between parts differ. Memory does not grow with the list but for about 12 bytes an address (see `AddressIndex`).
+ * the cuts between parts differ. Where `laneOf` takes its time, batches are a function of what it finds, too, and `stored` says what to skip. Memory does not grow with the list but for about 12 bytes an address (see `AddressIndex`).
  * @throws PosthasteError ERR_LIST_… when the list as a whole cannot be used, what `sink` throws, and `signal`'s reason.
  */
 export async function takeIn(
@@ -124,6 +137,7 @@ class Intake {
   /** -1 where recipients have no timezones of their own. */
   #zoneIndex = -1;
   readonly #cutter: BatchCutter;
+  readonly #line: LaneLine;
   #batches: NewBatch[] = [];
   #refused: RefusedRow[] = [];
   #storedRows: number;
@@ -144,6 +158,7 @@ class Intake {
     this.#sink = sink;
     this.#decoder = makeDecoder(options.charset ?? 'utf-8', name);
     this.#cutter = new BatchCutter(options.batchRows, (batch) => this.#batches.push(batch));
+    this.#line = new LaneLine(this.#cutter.add.bind(this.#cutter));
   }
 
   async takeBytes(bytes: Uint8Array): Promise<void> {
@@ -159,6 +174,7 @@ class Intake {
     if (this.#reader !== undefined) await this.#takeRows(this.#reader);
     if (this.#counts.listRows === 0) throw this.#emptyError();
     this.#checkWhole(mayBeCutOff);
+    await this.#line.end();
     this.#cutter.end();
     await this.#storePart();
     return { ...this.#counts, columns: this.#reader?.columns ?? [] };
@@ -228,11 +244,18 @@ class Intake {
         this.#zoneIndex = chooseZoneColumn(reader.columns, zoneColumn, this.#name);
       }
       if (this.#counts.listRows === 0) await this.#sink.begin(reader.columns);
+      const { stored } = this.#options;
+      if (stored !== undefined && stored.upToRow <= this.#counts.rows) await this.#readStored(stored);
       this.#takeRow(row);
+      if (this.#line.isFull) await this.#line.makeRoom();
       if (this.#counts.rows - this.#storedRows >= partRows && !this.#isEnding) await this.#storePart();
       if (this.#counts.listRows % turnRows === 0) await yieldToEventLoop();
     }
     if (this.#unstoredChars >= partChars && !this.#isEnding) await this.#storePart();
+  }
+
+  async #readStored(stored: StoredRecipients): Promise<void> {
+    while (stored.upToRow <= this.#counts.rows) await stored.readOn();
   }
 
   #takeRow(row: RawRow): void {
@@ -256,10 +279,11 @@ class Intake {
     if (earlierLine > 0) return this.#refuse(row, 'duplicate', `same address as line ${earlierLine}`);
     this.#counts.rows += 1;
     this.#counts.recipients += 1;
-    const { laneOf } = this.#options;
-    const lane = laneOf === undefined ? '' : laneOf(domainOf(parsed.address));
+    const { laneOf, stored } = this.#options;
     const recipient = { row: this.#counts.rows, line: row.line, address: parsed.address, cells: row.cells };
-    this.#cutter.add(lane, recipient, row.sizeChars, own.zone);
+    if (stored?.has(recipient) === true) return;
+    const lane = laneOf === undefined ? '' : laneOf(domainOf(parsed.address));
+    this.#line.add(lane, recipient, row.sizeChars, own.zone);
   }
 
   #zoneOf({ cells }: RawRow): ZoneCell {

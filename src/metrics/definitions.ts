@@ -210,6 +210,13 @@ export const definitions = {
     help: 'How much longer a limit lets nobody go, as far as is known; hours where a day’s quota is used up.',
     alertOn: '',
   },
+  posthaste_mx_look_ups_total: {
+    type: 'counter',
+    labels: ['result'],
+    help: 'Look-ups of MX records for lanes, with `lanes.mx`: whether a lane’s operator or another has the domain, or why it is not known; `skipped` were not asked, since the DNS had been silent.',
+    alertOn:
+      'any increase of `silent` together with `skipped`: the DNS does not answer, and domains have only the lanes of their names',
+  },
   posthaste_batches_in_hand: {
     type: 'gauge',
     labels: [],

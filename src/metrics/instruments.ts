@@ -37,6 +37,7 @@ export function createInstruments(registry: Registry, bucketsSeconds: readonly n
     limitGrants: counter('posthaste_limit_grants_total'),
     limitWaits: counter('posthaste_limit_waits_total'),
     limitHold: gauge('posthaste_limit_hold_seconds'),
+    mxLookUps: counter('posthaste_mx_look_ups_total'),
     batchesInHand: gauge('posthaste_batches_in_hand'),
     campaigns: gauge('posthaste_campaigns'),
     loopLag: gauge('posthaste_loop_lag_seconds'),

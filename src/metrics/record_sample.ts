@@ -14,6 +14,8 @@ export interface Sample {
   readonly workerActiveMs: number;
   readonly relays: readonly RelaySample[];
   readonly limits: readonly LimitSample[];
+  /** Of MX records, by every result. */
+  readonly mxLookUps: readonly { readonly result: string; readonly count: number }[];
   readonly batchesInHand: number;
   /** How late the event loops were at worst lately; of the main thread first. */
   readonly loopLagsMs: readonly number[];
@@ -69,6 +71,7 @@ export function recordSample(instruments: Instruments, sample: Sample): void {
     instruments.limitGrants.inc({ limit }, granted);
     instruments.limitWaits.inc({ limit }, refusals);
   }
+  for (const { result, count } of sample.mxLookUps) instruments.mxLookUps.inc({ result }, count);
   instruments.batchesInHand.set(sample.batchesInHand);
   for (const [index, lagMs] of sample.loopLagsMs.entries())
     instruments.loopLag.set({ thread: index === 0 ? 'main' : String(index) }, lagMs / 1000);
@@ -98,8 +101,8 @@ function recordRelay(instruments: Instruments, one: RelaySample): void {
 /** Nothing of these is shown from now on. `reset` leaves a 0 where there are no labels, `remove` leaves nothing. */
 export function forgetSample(instruments: Instruments): void {
   const { limitGrants, limitWaits, permitWait, relayState, rateFactor, sessionsAllowed } = instruments;
-  const { sessions, inFlight, window, limitHold, loopLag, stateBytes } = instruments;
-  for (const labelled of [limitGrants, limitWaits, permitWait]) labelled.reset();
+  const { sessions, inFlight, window, limitHold, loopLag, stateBytes, mxLookUps } = instruments;
+  for (const labelled of [limitGrants, limitWaits, permitWait, mxLookUps]) labelled.reset();
   for (const labelled of [relayState, rateFactor, sessionsAllowed, sessions, inFlight, window])
     labelled.reset();
   for (const labelled of [limitHold, loopLag, stateBytes]) labelled.reset();

@@ -22,8 +22,9 @@ export interface GuardRules {
 
 /** Why a campaign is paused; `text` is for people, the verdict is of the reply that was one too many. */
 export interface GuardPause {
-  readonly kind: 'senderRefused' | 'rejected' | 'complaints';
+  readonly kind: 'senderRefused' | 'rejected' | 'complaints' | 'threadsDied';
   readonly text: string;
+  /** Undefined where no reply is to blame. */
   readonly verdict: Verdict | undefined;
 }
 

@@ -21,10 +21,47 @@ export interface LaneRules {
  * Makes the function from a domain in lower case to its lane. It is asked for every recipient: one look-up for an exact
  * name or a domain of no group, and one more for each dot only where there are patterns (bench/lanes.ts).
  */
-export function makeLaneOf({ groups, others }: LaneRules): (domain: string) => string {
-  const find = makePatternFinder(groups.map(({ name, domains }) => [name, domains]));
-  if (others === 'shared') return (domain) => find(domain) ?? sharedLane;
-  return (domain) => find(domain) ?? domain;
+export function makeLaneOf(rules: LaneRules): (domain: string) => string {
+  const find = makeGroupFinder(rules);
+  const laneOfOther = makeOtherLane(rules);
+  return (domain) => find(domain) ?? laneOfOther(domain);
+}
+
+/** As `makeLaneOf`, but a domain that no group names is of its operator's lane, where that is known. */
+export function makeLaneByKnown(
+  rules: LaneRules,
+  recall: (domain: string) => string | undefined,
+): (domain: string) => string {
+  const find = makeGroupFinder(rules);
+  const laneOfOther = makeOtherLane(rules);
+  return (domain) => find(domain) ?? recall(domain) ?? laneOfOther(domain);
+}
+
+/** Who runs the mail of a domain, as the name of a group; undefined: none of them, or it is not known. */
+export type OperatorOf = (domain: string) => string | undefined | Promise<string | undefined>;
+
+/** The same where the operator is found out, and that takes its time. */
+export function makeLaneByOperator(
+  rules: LaneRules,
+  operatorOf: OperatorOf,
+): (domain: string) => string | Promise<string> {
+  const find = makeGroupFinder(rules);
+  const laneOfOther = makeOtherLane(rules);
+  return (domain) => {
+    const named = find(domain);
+    if (named !== undefined) return named;
+    const operator = operatorOf(domain);
+    if (!(operator instanceof Promise)) return operator ?? laneOfOther(domain);
+    return operator.then((lane) => lane ?? laneOfOther(domain));
+  };
+}
+
+function makeGroupFinder({ groups }: LaneRules): (domain: string) => string | undefined {
+  return makePatternFinder(groups.map(({ name, domains }) => [name, domains]));
+}
+
+function makeOtherLane({ others }: LaneRules): (domain: string) => string {
+  return others === 'shared' ? () => sharedLane : (domain) => domain;
 }
 
 /** Makes the function from a domain or host name to the name whose pattern takes it. */

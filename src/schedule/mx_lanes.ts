@@ -1,8 +1,16 @@
 // Lanes by MX operator: whose servers take the mail of a domain, remembered for a while.
 import { makePatternFinder, type LaneGroup } from './lanes.ts';
 
-/** The host names of a domain's MX records, the preferred first; empty where it has none. Rejects on failure. */
-export type LookUpMx = (domain: string) => Promise<readonly string[]>;
+/**
+ * answered: the host names of a domain's MX records, the preferred first; empty where it has none. failed: the DNS says
+ * that it cannot tell. silent: it did not say anything in time.
+ */
+export type MxAnswer =
+  | { readonly kind: 'answered'; readonly hosts: readonly string[] }
+  | { readonly kind: 'failed' | 'silent'; readonly reason: string };
+
+/** Never rejects. */
+export type LookUpMx = (domain: string) => Promise<MxAnswer>;
 
 export interface MxLanesOptions {
   /** Domains that are remembered; the one that was learnt longest ago is forgotten first. */
@@ -10,30 +18,52 @@ export interface MxLanesOptions {
   readonly keptMs: number;
   /** How long a domain whose look-up failed is not asked for again. */
   readonly failedKeptMs: number;
-  /** Look-ups under way at a time; who comes later gets no answer instead of a queue. */
+  /** Look-ups under way at a time; others wait for their turn, in order. */
   readonly maxLookUps: number;
+  /** So many without an answer, one after the other, and nobody is asked for a while: a dead server costs little time. */
+  readonly mostSilent: number;
+  readonly restMs: number;
 }
+
+/** What became of look-ups. skipped: not asked, since the DNS had been silent. */
+export const lookUpResults = ['operator', 'other', 'failed', 'silent', 'skipped'] as const;
+export type LookUpResult = (typeof lookUpResults)[number];
+
+/** `reason` is empty where there is nothing the matter. */
+export type NoteLookUp = (result: LookUpResult, domain: string, reason: string) => void;
 
 interface Known {
   readonly lane: string | undefined;
   readonly untilAt: number;
 }
 
-/**
- * For limits of batches whose lane is a domain, and never for cutting batches: intake must give the same batches for the
- * same list tomorrow, when MX records may have changed. Time is an argument, in ms since the epoch.
- */
+/** Its clock is in ms since the epoch. `note` hears of each look-up. */
 export class MxLanes {
   readonly #find: (host: string) => string | undefined;
   readonly #lookUp: LookUpMx;
   readonly #options: MxLanesOptions;
+  readonly #now: () => number;
+  readonly #note: NoteLookUp;
   readonly #known = new Map<string, Known>();
   readonly #underWay = new Map<string, Promise<string | undefined>>();
+  /** Those whose turn has not come; bounded by who asks, for each intake waits for so many recipients at most. */
+  readonly #turns: (() => void)[] = [];
+  #asking = 0;
+  #silent = 0;
+  #restUntilAt = -Infinity;
 
-  constructor(groups: readonly LaneGroup[], lookUp: LookUpMx, options: MxLanesOptions) {
+  constructor(
+    groups: readonly Pick<LaneGroup, 'name' | 'mx'>[],
+    lookUp: LookUpMx,
+    options: MxLanesOptions,
+    now: () => number,
+    note: NoteLookUp = () => {},
+  ) {
     this.#find = makePatternFinder(groups.map(({ name, mx }) => [name, mx]));
     this.#lookUp = lookUp;
     this.#options = options;
+    this.#now = now;
+    this.#note = note;
   }
 
   /** Domains that are remembered. */
@@ -41,38 +71,65 @@ export class MxLanes {
     return this.#known.size;
   }
 
-  /** The operator's lane of a domain; undefined where it is not known, or nobody's. Never waits. */
-  recall(domain: string, now: number): string | undefined {
-    const known = this.#known.get(domain);
-    return known !== undefined && now < known.untilAt ? known.lane : undefined;
+  /** The operator's lane of a domain; undefined where it is not known, or nobody's. Never asks. */
+  recall(domain: string): string | undefined {
+    return this.#remembered(domain)?.lane;
   }
 
-  /** Finds the operator's lane of a domain. Never rejects: who cannot be looked up is nobody's. */
-  learn(domain: string, now: number): Promise<string | undefined> {
-    const known = this.#known.get(domain);
-    if (known !== undefined && now < known.untilAt) return Promise.resolve(known.lane);
+  /** The operator's lane of a domain, asked for where it is not known. Never rejects: who cannot be looked up is nobody's. */
+  find(domain: string): string | undefined | Promise<string | undefined> {
+    const known = this.#remembered(domain);
+    if (known !== undefined) return known.lane;
     const underWay = this.#underWay.get(domain);
     if (underWay !== undefined) return underWay;
-    if (this.#underWay.size >= this.#options.maxLookUps) return Promise.resolve(undefined);
-    const asked = this.#ask(domain, now);
+    if (this.#isResting()) return this.#skip(domain);
+    const asked = this.#ask(domain).finally(() => this.#underWay.delete(domain));
     this.#underWay.set(domain, asked);
     return asked;
   }
 
-  async #ask(domain: string, now: number): Promise<string | undefined> {
-    const { keptMs, failedKeptMs } = this.#options;
+  async #ask(domain: string): Promise<string | undefined> {
+    if (this.#asking < this.#options.maxLookUps) this.#asking += 1;
+    else await new Promise<void>((resolve) => this.#turns.push(resolve));
     try {
-      const hosts = await this.#lookUp(domain);
-      const lane = this.#operatorOf(hosts);
-      this.#remember(domain, { lane, untilAt: now + keptMs });
-      return lane;
-    } catch {
-      // Not knowing is no failure of the mailing: the domain keeps the limits that it has by its name.
-      this.#remember(domain, { lane: undefined, untilAt: now + failedKeptMs });
-      return undefined;
+      // While it waited, the DNS may have been found silent.
+      return this.#isResting() ? this.#skip(domain) : this.#take(domain, await this.#lookUp(domain));
     } finally {
-      this.#underWay.delete(domain);
+      const next = this.#turns.shift();
+      if (next === undefined) this.#asking -= 1;
+      else next();
     }
+  }
+
+  #take(domain: string, answer: MxAnswer): string | undefined {
+    const { keptMs, failedKeptMs } = this.#options;
+    if (answer.kind === 'answered') {
+      const lane = this.#operatorOf(answer.hosts);
+      this.#silent = 0;
+      this.#remember(domain, { lane, untilAt: this.#now() + keptMs });
+      this.#note(lane === undefined ? 'other' : 'operator', domain, '');
+      return lane;
+    }
+    // Not knowing is no failure of the mailing: the domain keeps the lane that it has by its name.
+    this.#remember(domain, { lane: undefined, untilAt: this.#now() + failedKeptMs });
+    this.#silent = answer.kind === 'silent' ? this.#silent + 1 : 0;
+    if (this.#silent >= this.#options.mostSilent) this.#rest();
+    this.#note(answer.kind, domain, answer.reason);
+    return undefined;
+  }
+
+  #rest(): void {
+    this.#silent = 0;
+    this.#restUntilAt = this.#now() + this.#options.restMs;
+  }
+
+  #isResting(): boolean {
+    return this.#now() < this.#restUntilAt;
+  }
+
+  /** Not remembered: once the DNS is there again, it is asked. */
+  #skip(domain: string): undefined {
+    this.#note('skipped', domain, '');
   }
 
   #operatorOf(hosts: readonly string[]): string | undefined {
@@ -84,9 +141,16 @@ export class MxLanes {
     return undefined;
   }
 
+  #remembered(domain: string): Known | undefined {
+    const known = this.#known.get(domain);
+    return known !== undefined && this.#now() < known.untilAt ? known : undefined;
+  }
+
   #remember(domain: string, known: Known): void {
-    this.#known.delete(domain);
-    this.#known.set(domain, known);
+    // A copy: a slice of a list's text would keep all of that text in memory.
+    const name = Buffer.from(domain, 'latin1').toString('latin1');
+    this.#known.delete(name);
+    this.#known.set(name, known);
     if (this.#known.size <= this.#options.capacity) return;
     const [oldest] = this.#known.keys();
     if (oldest !== undefined) this.#known.delete(oldest);

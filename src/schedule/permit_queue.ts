@@ -27,6 +27,8 @@ export class PermitQueue<T extends object> {
   readonly #limiter: Limiter;
   readonly #limitsOf: (item: T) => readonly number[];
   readonly #weightOf: (item: T) => number;
+  /** Whether an item wants nothing any more: it leaves at its turn, and no permit is asked for it. */
+  readonly #isIdle: (item: T) => boolean;
   readonly #ready = new Heap<T>();
   /** Of items that were here. */
   readonly #passes = new WeakMap<T, number>();
@@ -39,15 +41,17 @@ export class PermitQueue<T extends object> {
   #busyUntilMs = 0;
   #size = 0;
 
-  /** Twice the weight is twice the share. */
+  /** Twice the weight is twice the share. `isIdle` is told of an item once, which is then no longer in the queue. */
   constructor(
     limiter: Limiter,
     limitsOf: (item: T) => readonly number[],
     weightOf: (item: T) => number = () => 1,
+    isIdle: (item: T) => boolean = () => false,
   ) {
     this.#limiter = limiter;
     this.#limitsOf = limitsOf;
     this.#weightOf = weightOf;
+    this.#isIdle = isIdle;
     this.#changesSeen = limiter.changes;
   }
 
@@ -72,6 +76,12 @@ export class PermitQueue<T extends object> {
       const source = isDue ? line.items : this.#ready;
       const item = source.peek();
       if (item === undefined) return undefined;
+      if (this.#isIdle(item)) {
+        source.pop();
+        if (isDue && line.items.size === 0) this.#dropFirst();
+        this.#size -= 1;
+        continue;
+      }
       const refusal = this.#limiter.take(this.#limitsOf(item), nowMs, sizeBytes);
       if (refusal?.limit === noLimit) {
         this.#busyUntilMs = refusal.retryAtMs;
@@ -88,10 +98,20 @@ export class PermitQueue<T extends object> {
     }
   }
 
+  /** One that was granted and is not back yet had one permit more, which it asked for itself. */
+  charge(item: T): void {
+    this.#passes.set(item, this.#passOf(item) + 1 / this.#weightOf(item));
+  }
+
   /** When to ask again: 0 for now, Infinity where nothing waits, or only what can never go. */
   get nextAtMs(): number {
     const dueAtMs = this.#ready.size === 0 ? (this.#heap[0]?.dueAtMs ?? Infinity) : 0;
     return this.#size === 0 ? Infinity : Math.max(dueAtMs, this.#busyUntilMs);
+  }
+
+  /** Of each line that waits: who is in it, and when its limit may grant next. */
+  *waiting(): Iterable<{ readonly dueAtMs: number; readonly items: Iterable<T> }> {
+    for (const { dueAtMs, items } of this.#heap) yield { dueAtMs, items: items.values() };
   }
 
   /** Empties the queue. */

@@ -174,13 +174,23 @@ export class Pool<T extends Transaction> implements SessionOwner<T> {
     this.wake();
   }
 
-  /** Says QUIT on every session and waits until all are gone; sessions in a transaction finish it first. */
-  async close(): Promise<void> {
+  /** Opens nothing more; sessions finish what they have begun, for as long as a relay may take for that, and say QUIT. */
+  retire(): void {
     this.#closed = true;
-    clearInterval(this.#sweeper);
     clearTimeout(this.#reopenTimer);
     clearTimeout(this.#waitTimer);
     for (const session of this.#sessions) session.retire();
+  }
+
+  /** Whether all sessions of a retired pool are gone. */
+  get isOver(): boolean {
+    return this.#closed && this.#sessions.size === 0;
+  }
+
+  /** Says QUIT on every session and waits a moment until all are gone. For when nobody is in a transaction. */
+  async close(): Promise<void> {
+    this.retire();
+    clearInterval(this.#sweeper);
     for (let waited = 0; this.#sessions.size > 0 && waited < 100; waited += 1) {
       await new Promise((resolve) => setTimeout(resolve, 25));
       for (const session of this.#sessions) session.checkDeadline(performance.now());
@@ -373,5 +383,6 @@ export class Pool<T extends Transaction> implements SessionOwner<T> {
   #sweep(): void {
     const now = performance.now();
     for (const session of this.#sessions) session.checkDeadline(now);
+    if (this.isOver) clearInterval(this.#sweeper);
   }
 }

@@ -34,6 +34,9 @@ export class BatchRun {
   /** In a row, among those settled last. */
   senderRefusals = 0;
   #cursor = 0;
+  /** By performance.now. */
+  readonly begunAt = performance.now();
+  #heldMs: number | undefined;
   #relayFailure: HandshakeFailure | undefined;
   #journalFailure: BatchReport['journalFailure'];
 
@@ -83,6 +86,11 @@ export class BatchRun {
     while (this.waiting > 0) this.settle(this.take().row, 'unsent', verdict);
   }
 
+  /** To be called before what is left is given back: its limits grant nothing for so long. */
+  noteHeld(forMs: number): void {
+    this.#heldMs = forMs;
+  }
+
   /** To be called before what is left is given back: why nothing more can be sent. */
   noteJournalFailure(failure: BatchReport['journalFailure']): void {
     this.#journalFailure ??= failure;
@@ -94,6 +102,7 @@ export class BatchRun {
       outcomes: this.#outcomes,
       transactionTimes: this.#transactionTimes,
       composeTimes: this.#composeTimes,
+      heldMs: this.#heldMs,
       relayFailure: this.#relayFailure,
       journal: { writer: this.#journal.writer, oldestNeeded: this.#journal.oldestNeeded },
       journalFailure: this.#journalFailure,

@@ -19,6 +19,8 @@ export interface WorkerSetup {
   readonly channel: string;
   /** How many threads share each relay's `maxConnections`; never more than the smallest of those. */
   readonly threads: number;
+  /** From so many batches on, a thread gives back early what cannot go: others want its hands. */
+  readonly scarceFrom: number;
   readonly limiter: LimiterMemory;
   /** Int32Array of `controlLengthOf` `relayCapacity`. */
   readonly control: SharedArrayBuffer;
@@ -70,6 +72,15 @@ export function controlLengthOf(relays: number): number {
   return relayControlBase(relays);
 }
 
+/** How often a batch's relay and campaign were recalled. */
+export function countRecalls(
+  control: Int32Array,
+  { relay, campaignId }: JournalBatch & { readonly relay: number },
+): number {
+  const ofRelay = Atomics.load(control, relayControlBase(relay) + relayControl.recalls);
+  return ofRelay + Atomics.load(control, campaignRecallSlot(campaignId));
+}
+
 /**
  * Gauges of one thread for one relay. Only that thread writes them, every 50 ms, so that they cost messages nothing; an aligned
  * Float64 is read whole. Totals go on where a dead thread's, or those of a relay's sessions before a reload, have ended.
@@ -90,8 +101,10 @@ export const gaugeSlot = {
   /** Transactions on the wire, and how many there may be. */
   inFlight: 8,
   window: 9,
+  /** The batch whose message the thread made last, written at once: a thread that dies has died over it, as far as can be known. */
+  composing: 10,
 } as const;
-export const gaugeCount = 10;
+export const gaugeCount = 11;
 
 /** One batch for one relay. */
 export interface BatchTask extends JournalBatch {
@@ -103,6 +116,8 @@ export interface BatchTask extends JournalBatch {
   readonly slots: readonly number[];
   /** The campaign's share among campaigns. */
   readonly weight: number;
+  /** How far off the next permit may be, in ms, before what nobody has taken comes back. */
+  readonly mostWaitMs: number;
   /** So many refusals for the sender's sake in a row, and the rest comes back untried. */
   readonly mostSenderRefusals: number;
   /** Names the content of `plan`: threads compile each key once. */
@@ -111,6 +126,14 @@ export interface BatchTask extends JournalBatch {
   readonly plan: SharedArrayBuffer;
   /** As `packRecipients` made it. */
   readonly payload: Uint8Array;
+}
+
+/**
+ * A task as it crosses the threads. A recall may overtake it: then `countRecalls` says another number than when the task
+ * was given, and all of it comes back.
+ */
+export interface GivenTask extends BatchTask {
+  readonly recalls: number;
 }
 
 export interface BatchReport {
@@ -122,6 +145,8 @@ export interface BatchReport {
   readonly permitWaits: TransactionTimes;
   /** Of composing and signing, in the same buckets. */
   readonly composeTimes: TransactionTimes;
+  /** Set when the rest came back because its limits grant nothing for so long, in ms. */
+  readonly heldMs: number | undefined;
   /** Set when the batch came back because the relay was out of reach. */
   readonly relayFailure: HandshakeFailure | undefined;
   /** Once this report is settled, nobody needs this thread's journal below `oldestNeeded`. */

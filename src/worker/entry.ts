@@ -23,12 +23,14 @@ import {
   campaignRecallSlot,
   campaignRecallSlots,
   controlSlot,
+  countRecalls,
   gaugeCount,
   gaugeSlot,
   relayControl,
   relayControlBase,
   type BatchReport,
   type BatchTask,
+  type GivenTask,
   type LiveSetup,
   type PackedReport,
   type WorkerSetup,
@@ -64,11 +66,16 @@ interface OpenRelay {
   sessions: number;
 }
 
+/** Pools of relays that a reload has changed, as long as somebody is under way in them. */
+const retired = new Set<Pool<RowTransaction>>();
 const relays: OpenRelay[] = setup.relays.map((relay, index) => openRelay(relay, waitedBefore(index)));
 let { dkim } = setup;
 
 function openRelay(options: RelayOptions, waitedMs: number): OpenRelay {
-  const work = new RelayWork(limiter, systemClock, (run) => compiledFor(run));
+  const work = new RelayWork(limiter, systemClock, (run) => {
+    gauges[gaugeBase(0) + gaugeSlot.composing] = run.task.batchId;
+    return compiledFor(run);
+  });
   const pool = new Pool(options, shareOf(options.maxConnections), work, Math.random, {
     noteEnd: ({ run, row }) => journal.noteEnd(run.task, row),
     commit: () => journal.commit(),
@@ -82,31 +89,37 @@ function waitedBefore(index: number): number {
   return gauges[gaugeBase(index) + gaugeSlot.permitWaitMs] ?? 0;
 }
 
-const compiled = new Map<string, CompiledCampaign>();
-/** Campaigns whose templates stay compiled in a thread, besides those of the batches that it has. */
-const compiledKept = 100;
+const compiled = new Map<string, CompiledCampaign & { readonly planBytes: number }>();
+/** Plans whose templates stay compiled in a thread, besides those of the batches that it has: a thousand letters, or a hundred pages. */
+const compiledKeptBytes = 8 * 1024 * 1024;
+let compiledBytes = 0;
 /** Campaigns take turns message by message, and there may be more of them than are kept. */
 const compiledOfRuns = new WeakMap<BatchRun, CompiledCampaign>();
+/** Batches that are not finished. */
+let batchesHere = 0;
 let stopSeen = 0;
 const recallsSeen = new Int32Array(campaignRecallSlots);
 
 /** Runs one batch. Resolves when every recipient has an outcome; rejects only on a bug of ours. */
-export function runBatch(task: BatchTask): Promise<PackedReport> {
+export function runBatch({ recalls, ...task }: GivenTask): Promise<PackedReport> {
   const relay = relays[task.relay];
   invariant(relay !== undefined, `a batch for relay number ${task.relay}, which does not exist`);
   return new Promise((resolve) => {
-    const run = new BatchRun(task, journal, (report) =>
+    batchesHere += 1;
+    const run = new BatchRun(task, journal, (report) => {
+      batchesHere -= 1;
       resolve({
         ...report,
         permitWaits: relay.pool.takePermitWaits(),
         outcomes: packOutcomes(report.outcomes),
-      }),
-    );
+      });
+    });
     // A template that does not compile must fail the task here, not a socket's event later.
     compiledFor(run);
     run.noteJournalFailure(journalFailure);
     const stopped = Atomics.load(control, controlSlot.stop) !== 0 || journalFailure !== undefined;
     if (stopped) return run.giveBack(stopVerdict(), undefined);
+    if (recalls !== countRecalls(control, task)) return run.giveBack(calledBack(), undefined);
     relay.work.add(run);
     // Not in this promise: it would reject while the run goes on, and whoever hears that takes the thread for dead.
     setImmediate(() => relay.pool.wake());
@@ -116,7 +129,7 @@ export function runBatch(task: BatchTask): Promise<PackedReport> {
 /** Ends all sessions with QUIT. Runs as a task of its own when the pool closes. */
 export async function closeSessions(): Promise<void> {
   clearInterval(ticker);
-  await Promise.all(relays.map(({ pool }) => pool.close()));
+  await Promise.all([...relays.map(({ pool }) => pool), ...retired].map((pool) => pool.close()));
   journal.close();
   writeGauges();
 }
@@ -147,14 +160,20 @@ function compileFor(run: BatchRun): CompiledCampaign {
   if (known !== undefined) return known;
   const plan: CampaignPlan = deserialize(Buffer.from(run.task.plan));
   const { campaign } = plan;
+  const planBytes = run.task.plan.byteLength;
   const fresh = {
     envelope: makeEnvelope(campaign),
     composer: compileCampaign(plan),
     signer: signerFor(campaign),
+    planBytes,
   };
   compiled.set(run.task.planKey, fresh);
-  const [oldest] = compiled.keys();
-  if (compiled.size > compiledKept && oldest !== undefined) compiled.delete(oldest);
+  compiledBytes += planBytes;
+  for (const [key, oldest] of compiled) {
+    if (compiledBytes <= compiledKeptBytes || oldest === fresh) break;
+    compiled.delete(key);
+    compiledBytes -= oldest.planBytes;
+  }
   return fresh;
 }
 
@@ -180,6 +199,7 @@ function follow({ relays: next, dkim: keys }: LiveSetup): void {
   dkim = keys;
   // Compiled again with the new keys.
   compiled.clear();
+  compiledBytes = 0;
   for (const [index, options] of next.entries()) {
     const open = relays[index];
     if (open === undefined) relays.push(openRelay(options, waitedBefore(index)));
@@ -196,7 +216,9 @@ function changeRelay(open: OpenRelay, options: RelayOptions): OpenRelay {
     return open;
   }
   open.work.giveBack(calledBack());
-  void open.pool.close();
+  open.pool.retire();
+  for (const pool of retired) if (pool.isOver) retired.delete(pool);
+  retired.add(open.pool);
   return openRelay(options, open.waitedMs + open.pool.counts.permitWaitMs);
 }
 
@@ -219,6 +241,7 @@ const ticker = setInterval(() => {
   followStop();
   followRecalls();
   for (const [index, relay] of relays.entries()) followRelay(relay, index);
+  giveBackLate();
   writeGauges();
 }, tickMs);
 ticker.unref();
@@ -232,6 +255,19 @@ function followStop(): void {
     if (stop >= 1) work.giveBack(stopVerdict());
     if (stop >= 2) pool.abort();
   }
+  if (stop >= 2) for (const pool of retired) pool.abort();
+}
+
+/** Where most of the hands are full, what waits makes room for what can go. */
+const patience = { usual: { waitMs: Infinity, ageMs: 60_000 }, scarce: { waitMs: 1000, ageMs: 10_000 } };
+const lateEveryTicks = 10;
+let ticks = 0;
+
+function giveBackLate(): void {
+  ticks += 1;
+  if (ticks % lateEveryTicks !== 0) return;
+  const { waitMs, ageMs } = batchesHere < setup.scarceFrom ? patience.usual : patience.scarce;
+  for (const { work } of relays) work.giveBackLate(waitMs, ageMs);
 }
 
 /** Campaigns that are paused, cancelled or out of their time. */

@@ -1,6 +1,7 @@
 // The work of one thread for one relay: batch runs in, transactions out, as sessions ask for them.
 import type { Clock } from '../base/clock.ts';
 import { messageOf } from '../base/error.ts';
+import { invariant } from '../base/invariant.ts';
 import type { Composer } from '../compose/compose.ts';
 import { carriesUtf8, findLack, formatMail, formatRcpt, type Envelope, type Lack } from '../mail/envelope.ts';
 import type { Recipient } from '../mail/recipient.ts';
@@ -32,6 +33,9 @@ export interface CompiledCampaign {
   readonly signer: Signer | undefined;
 }
 
+/** Messages of one flow in a row, where no limit binds. */
+const turnLength = 8;
+
 /** The runs that need the same permits: all of a campaign and lane. */
 interface Flow {
   readonly key: string;
@@ -55,6 +59,9 @@ export class RelayWork implements Work<RowTransaction> {
   readonly #compiled: (run: BatchRun) => CompiledCampaign;
   readonly #flows = new Map<string, Flow>();
   readonly #queue: PermitQueue<Flow>;
+  /** The one flow that is not in the queue, and how many more messages it may have before it is. */
+  #turn: Flow | undefined;
+  #turnLeft = 0;
   /** How many flows a campaign has: its share is theirs together, however many lanes it has. */
   readonly #flowCounts = new Map<number, number>();
 
@@ -66,6 +73,7 @@ export class RelayWork implements Work<RowTransaction> {
       limiter,
       (flow) => flow.limits,
       ({ weight, campaignId }) => weight / (this.#flowCounts.get(campaignId) ?? 1),
+      (flow) => flow.runs.length === 0 && this.#forget(flow),
     );
   }
 
@@ -96,11 +104,30 @@ export class RelayWork implements Work<RowTransaction> {
   take(extensions: Extensions): RowTransaction | Wait | undefined {
     for (;;) {
       const nowMs = this.#clock.monotonic();
-      const flow = this.#queue.take(nowMs);
+      const flow = this.#goOn(nowMs) ?? this.#nextTurn(nowMs);
       if (flow === undefined) return this.#waitFrom(nowMs);
       const transaction = this.#takeOf(flow, extensions);
       if (transaction !== undefined) return transaction;
     }
+  }
+
+  /** The flow whose turn it is, as long as it gets its permits at once: the next message of a template that is warm is cheap. */
+  #goOn(nowMs: number): Flow | undefined {
+    const flow = this.#turn;
+    if (flow === undefined) return undefined;
+    if (flow.runs.length > 0 && this.#turnLeft > 0 && this.#limiter.take(flow.limits, nowMs) === undefined) {
+      this.#turnLeft -= 1;
+      this.#queue.charge(flow);
+      return flow;
+    }
+    this.#turn = undefined;
+    this.#queue.add(flow);
+    return undefined;
+  }
+
+  #nextTurn(nowMs: number): Flow | undefined {
+    this.#turnLeft = turnLength - 1;
+    return this.#queue.take(nowMs);
   }
 
   #waitFrom(nowMs: number): Wait | undefined {
@@ -111,27 +138,24 @@ export class RelayWork implements Work<RowTransaction> {
   /** The next recipient of a flow that has its permits; what it does not need of them it gives back. */
   #takeOf(flow: Flow, extensions: Extensions): RowTransaction | undefined {
     const [run] = flow.runs;
-    // Given back while it waited; the permit is lost, which is the side to err on.
-    if (run === undefined) return this.#dropEmpty(flow);
+    invariant(run !== undefined, 'a permit was taken for nobody');
     const recipient = run.take();
     if (run.waiting === 0) flow.runs.shift();
     const transaction = this.#begin(run, recipient, extensions);
-    if (flow.runs.length > 0) this.#queue.add(flow);
+    if (flow.runs.length > 0) this.#turn = flow;
     else this.#forget(flow);
     if (transaction === undefined) this.#release(flow.slots);
     return transaction;
   }
 
-  #forget({ key, campaignId }: Flow): void {
+  #forget(flow: Flow): true {
+    const { key, campaignId } = flow;
+    if (this.#turn === flow) this.#turn = undefined;
     this.#flows.delete(key);
     const left = (this.#flowCounts.get(campaignId) ?? 1) - 1;
     if (left > 0) this.#flowCounts.set(campaignId, left);
     else this.#flowCounts.delete(campaignId);
-  }
-
-  #dropEmpty(flow: Flow): undefined {
-    this.#forget(flow);
-    this.#release(flow.slots);
+    return true;
   }
 
   settle(settled: Settled<RowTransaction>): void {
@@ -156,7 +180,7 @@ export class RelayWork implements Work<RowTransaction> {
     }
   }
 
-  /** Returns what nobody has taken of a run's flow. The flow stays in the queue, which has no way out but its turn. */
+  /** Returns what nobody has taken of a run's flow. The flow stays where it is, for the queue has no way out but its turn. */
   #giveBackFlow(run: BatchRun, verdict: Verdict): void {
     const flow = this.#flows.get(keyOf(run.task));
     if (flow === undefined) return;
@@ -184,15 +208,45 @@ export class RelayWork implements Work<RowTransaction> {
     this.#flows.clear();
     this.#flowCounts.clear();
     this.#queue.clear();
+    this.#turn = undefined;
     for (const run of runs) run.giveBack(verdict, failure);
   }
 
   /** Returns what nobody has taken of some batches. Their flows stay in the queue, which has no way out but their turn. */
   giveBackSome(isMeant: (task: BatchTask) => boolean, verdict: Verdict): void {
+    this.#giveBackRuns(({ task }) => isMeant(task), verdict);
+  }
+
+  #giveBackRuns(isMeant: (run: BatchRun) => boolean, verdict: Verdict): void {
     for (const flow of this.#flows.values()) {
-      const meant = flow.runs.filter(({ task }) => isMeant(task));
-      flow.runs = flow.runs.filter(({ task }) => !isMeant(task));
+      const meant = flow.runs.filter(isMeant);
+      if (meant.length === 0) continue;
+      flow.runs = flow.runs.filter((run) => !isMeant(run));
       for (const run of meant) run.giveBack(verdict, undefined);
+    }
+  }
+
+  /**
+   * Returns what cannot go soon, so that others have its place and nobody waits for its report: batches whose limits grant
+   * nothing for as long as they may wait, and those that are here for longer than `mostAgeMs`. In ms.
+   */
+  giveBackLate(mostWaitMs: number, mostAgeMs: number): void {
+    const nowMs = this.#clock.monotonic();
+    for (const { dueAtMs, items } of this.#queue.waiting()) {
+      const forMs = dueAtMs - nowMs;
+      for (const flow of items) this.#giveBackHeld(flow, forMs, mostWaitMs);
+    }
+    const begunBefore = performance.now() - mostAgeMs;
+    this.#giveBackRuns(({ begunAt }) => begunAt < begunBefore, tooLong);
+  }
+
+  #giveBackHeld(flow: Flow, forMs: number, mostWaitMs: number): void {
+    const meant = flow.runs.filter(({ task }) => forMs > Math.min(task.mostWaitMs, mostWaitMs));
+    if (meant.length === 0) return;
+    flow.runs = flow.runs.filter((run) => !meant.includes(run));
+    for (const run of meant) {
+      if (Number.isFinite(forMs)) run.noteHeld(forMs);
+      run.giveBack(held, undefined);
     }
   }
 
@@ -254,6 +308,9 @@ export class RelayWork implements Work<RowTransaction> {
     run.giveBack(verdict, undefined);
   }
 }
+
+const held = judgeLocally('stopped', 'its limits grant nothing for now: called back untried');
+const tooLong = judgeLocally('stopped', 'its batch was under way for too long: called back untried');
 
 /** Lanes of a campaign that need the same permits are one flow. */
 function keyOf({ campaignId, limits }: BatchTask): string {

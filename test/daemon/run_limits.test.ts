@@ -89,7 +89,7 @@ test('warm-up over three days: each has its volume, none before, no limit behind
   const sendOn = (day: number): number => {
     // Noon of that day; the clock of the test begins at 1_800_001_000_000, on 2027-01-15.
     time.ms = start + (firstDay + (day - 1) * 86_400_000 + 43_200_000 - 1_800_001_000_000);
-    limits.followDays();
+    limits.followTime();
     let sent = 0;
     for (let step = 0; step < 200; step += 1) {
       reserve();
@@ -124,4 +124,35 @@ test('what limits have granted never goes back, though campaigns and lanes come 
   const lanes = grantedBy('lane gmail');
   limits.change({ pace: none, relays: [{ name: 'box', pace: none }], lanes: [] });
   assert.deepEqual([grantedBy('lane gmail'), grantedBy('lane')], [lanes, 0]);
+});
+
+test('a changed configuration lifts no limit for whoever is under way, and an old one goes once all are back', () => {
+  const lanes = [laneOf('gmail', 2), laneOf('gone', 2)];
+  const { limits, time } = open({ rates: [{ count: 5, perMs: second }] }, lanes);
+  const limiter = attachLimiter(limits.table.memory);
+  const inHand = ['gmail', 'gone'].map((lane) => limits.of('spring', 'box', lane).limits);
+  /** How many messages of a batch from before go within ten seconds. */
+  const goBy = (handles: readonly number[], forMs: number): number => {
+    let sent = 0;
+    for (const end = time.ms + forMs; time.ms < end; time.ms += 1)
+      if (limiter.take(handles, time.ms) === undefined) sent += 1;
+    return sent;
+  };
+  const minute = { count: 60, perMs: 60 * second };
+  limits.change({
+    pace: none,
+    relays: [{ name: 'box', pace: { rates: [minute] } }],
+    lanes: [{ ...laneOf('gmail', 0), pace: { rates: [minute] } }],
+  });
+  limits.followTime();
+  for (const handles of inHand) {
+    const sent = goBy(handles, 2 * second);
+    assert.ok(sent > 0 && sent <= 6, `${sent} in two seconds, of 2/s`);
+  }
+  const names = (): string[] => [...limits.table.counts()].map(({ name }) => name).sort();
+  assert.ok(names().includes('lane gone per 1000 ms'));
+  time.ms += 6 * second;
+  limits.followTime();
+  limits.table.sweep(time.ms + 60 * second);
+  assert.deepEqual(names(), ['lane gmail per 60000 ms', 'relay box per 60000 ms']);
 });

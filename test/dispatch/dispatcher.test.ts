@@ -117,6 +117,7 @@ function reportOf(
     transactionTimes: {},
     composeTimes: emptyTransactionTimes(),
     permitWaits: emptyTransactionTimes(),
+    heldMs: undefined,
     relayFailure: undefined,
     journal: { writer: 0, oldestNeeded: 0 },
     journalFailure: undefined,
@@ -221,6 +222,31 @@ test('a thread that dies gives its batch back; three in a row end the run with o
   await assert.rejects(dispatcher.run(), { code: 'ERR_THREAD_CRASHED', exitCode: 70 });
   assert.equal(calls, 3);
   assert.equal((await ledger.pending((await read(ledger)).id)).recipients, 6);
+});
+
+test('a row that kills thread after thread pauses its campaign, though others go on; those beside it are not blamed', async (context) => {
+  // Two batches are out together and die together; the one with row 4 is to blame. In between another one goes well.
+  let composing: number[] = [];
+  let deaths = 0;
+  const together: (() => void)[] = [];
+  const runner: BatchRunner = {
+    ...playedThreads(2),
+    composing: () => composing,
+    run: (task) => {
+      const rows = new Set(unpackRecipients(task.payload).map(({ row }) => row));
+      if (rows.has(7)) return Promise.resolve(reportOf(task, (row) => (row === 7 ? 'deferred' : 'accepted')));
+      if (rows.has(4)) composing = [task.batchId];
+      return new Promise((_, reject) => {
+        together.push(() => reject(new Error(`death ${(deaths += 1)}`)));
+        if (together.length === 2) for (const die of together.splice(0)) die();
+      });
+    },
+  };
+  const { dispatcher, tally } = await open(context, 9, 3, runner);
+  const end = await dispatcher.run();
+  assert.ok(end.kind === 'paused');
+  assert.match(end.pause.text, /^3 threads died one after the other over the rows from 4 on: death \d$/);
+  assert.deepEqual([deaths, (await tally()).accepted], [6, 2]);
 });
 
 test('of a thread that dies, what its journal knows is settled, and only the rest is sent', async (context) => {

@@ -8,6 +8,7 @@ export function playedThreads(capacity: number): Omit<BatchRunner, 'run'> {
     perLane: capacity,
     threads: 1,
     sessionsOpen: () => 0,
+    composing: () => [],
     recall: () => {},
     recallCampaign: () => {},
     allowSessions: () => {},

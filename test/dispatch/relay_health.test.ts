@@ -29,6 +29,7 @@ function report(verdicts: readonly Verdict[], permanent?: boolean): BatchReport 
     transactionTimes: {},
     composeTimes: emptyTransactionTimes(),
     permitWaits: emptyTransactionTimes(),
+    heldMs: undefined,
     relayFailure,
     journal: { writer: 0, oldestNeeded: 0 },
     journalFailure: undefined,

@@ -8,6 +8,7 @@ import { openWorkerPool, type WorkerPool } from '../../src/dispatch/worker_pool.
 import { packRecipients } from '../../src/mail/batch.ts';
 import type { CampaignPlan } from '../../src/mail/campaign.ts';
 import { startSandbox } from '../../src/sandbox/sandbox.ts';
+import { LimitTable } from '../../src/schedule/limit_table.ts';
 import { createLimiter } from '../../src/schedule/limiter.ts';
 import type { BatchTask } from '../../src/worker/contract.ts';
 
@@ -42,6 +43,7 @@ function taskOf(batchId: number, rows: number): BatchTask {
     limits: [],
     slots: [],
     weight: 1,
+    mostWaitMs: 30_000,
     mostSenderRefusals: 3,
     planKey: '1:2',
     plan: memory,
@@ -96,6 +98,7 @@ test('a batch comes back with one outcome for each recipient', async (context) =
     120,
   );
   assert.equal(sandbox.stats().accepted, 120);
+  assert.deepEqual(pool.composing(), [7]);
 });
 
 test('a thread without a task notices that the relay closed its sessions', async (context) => {
@@ -118,6 +121,28 @@ test('a batch that is under way when the order to stop comes gives back what was
   assert.equal(outcomes.length, 5000);
   assert.equal(accepted, sandbox.stats().accepted);
   assert.ok(unsent.length > 0 && unsent.every((one) => one.verdict.scope === 'us'));
+});
+
+test('a recall that overtakes a batch is minded when the batch arrives', async (context) => {
+  const table = new LimitTable();
+  // Nobody is sent to within this test: only a recall brings anybody back.
+  const limit = table.put({ kind: 'rate', name: 'slow', rate: { count: 1, perMs: 86_400_000 } });
+  const { pool } = await open(context, 1, table.memory);
+  const slow = { ...taskOf(1, 50), limits: [limit] };
+  // The thread is not even there when it is told, and hears of the batch only afterwards.
+  const running = pool.run(slow);
+  pool.recallCampaign(slow.campaignId);
+  const { outcomes } = await running;
+  assert.deepEqual([outcomes.length, new Set(outcomes.map(({ kind }) => kind)).size], [50, 1]);
+  assert.equal(outcomes[0]?.kind, 'unsent');
+  // Given afterwards, it is another matter: one goes, and the rest waits until it is called back.
+  const later = pool.run({ ...slow, batchId: 2 });
+  await pool.run({ ...taskOf(3, 5), campaignId: 2 });
+  pool.recallCampaign(slow.campaignId);
+  assert.deepEqual((await later).outcomes.map(({ kind }) => kind).sort(), [
+    'accepted',
+    ...Array(49).fill('unsent'),
+  ]);
 });
 
 test('campaigns share the sessions of a relay', async (context) => {

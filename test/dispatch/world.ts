@@ -160,6 +160,7 @@ function play(world: World, task: BatchTask, answer: Play['answer'], batchMs: nu
     transactionTimes: {},
     composeTimes: emptyTransactionTimes(),
     permitWaits: emptyTransactionTimes(),
+    heldMs: undefined,
     relayFailure: undefined,
     journal: { writer: 0, oldestNeeded: 0 },
     journalFailure: undefined,

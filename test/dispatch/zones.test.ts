@@ -218,6 +218,7 @@ function holdBatch(
       transactionTimes: {},
       composeTimes: emptyTransactionTimes(),
       permitWaits: emptyTransactionTimes(),
+      heldMs: undefined,
       relayFailure: undefined,
       journal: { writer: 0, oldestNeeded: 0 },
       journalFailure: undefined,

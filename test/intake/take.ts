@@ -46,3 +46,7 @@ export function earlierOf({ result, recipients, refused }: TakenList): EarlierLi
   for (const { cells } of refused) earlier.add({ address: undefined, cells });
   return earlier;
 }
+
+export function recipientOf(row: number, domain = 'example.com'): Recipient {
+  return { row, line: row + 1, address: `reader${row}@${domain}`, cells: [] };
+}

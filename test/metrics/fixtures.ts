@@ -72,6 +72,7 @@ export const sample: Sample = {
     },
   ],
   limits: [{ limit: 'relay primary', granted: 400, refusals: 3, holdMs: 2500 }],
+  mxLookUps: [{ result: 'operator', count: 12 }],
   batchesInHand: 2,
   loopLagsMs: [3, 1],
   journalTimes: { counts: [7, 1, 0, 0], sumSeconds: 0.01 },

@@ -222,6 +222,7 @@ describe('samples', () => {
       'posthaste_transaction_window{relay="primary"}': 10,
       'posthaste_limit_hold_seconds{limit="relay primary"}': 2.5,
       'posthaste_limit_grants_total{limit="relay primary"}': 400,
+      'posthaste_mx_look_ups_total{result="operator"}': 12,
       'posthaste_limit_waits_total{limit="relay primary"}': 3,
       'posthaste_commit_seconds_count{store="ledger"}': 3,
       'posthaste_commit_seconds_count{store="journal"}': 8,

@@ -72,6 +72,16 @@ export async function openServing(context: TestContext, rows: number, options: S
       assert.equal(code, 0, `${args.join(' ')}: ${stderr}`);
       return stdout;
     },
+    /** Submits a campaign by the API, which takes a tenth of what a command takes. */
+    submit: async (campaign: string, list: string): Promise<void> => {
+      const { submission } = answers.begun.parse(await call({ method: 'POST', path: '/v1/submissions' }));
+      const at = `/v1/submissions/${submission}`;
+      const put = (path: string, text: string): Promise<unknown> =>
+        call({ method: 'PUT', path: `${at}/${path}`, body: new Blob([text]).stream() });
+      await put('files/campaign.yaml', campaign);
+      await put('list/list.csv', list);
+      await call({ method: 'POST', path: `${at}/commit`, json: {} });
+    },
     /** Waits until a campaign is as wished. */
     until: async (
       isMeant: (campaign: answers.CampaignView) => boolean,

@@ -141,6 +141,43 @@ test('reload takes new limits without dropping a session, and a bad file changes
   assert.equal((await serving.stop()).code, 0);
 });
 
+test('a relay that is changed by a reload finishes what it has, however slow it is, and nobody is in doubt', async (context) => {
+  const slow = 'end 5%: delay 4s';
+  const serving = await openServing(context, 100, {
+    sandbox: { faults: [parseFault(slow)] },
+    relay: 'maxConnections: 5, maxMessages: 1000',
+  });
+  const daemon = await serving.start();
+  await serving.ok(['submit', 'campaign.yaml', 'list.csv']);
+  while (serving.sandbox.stats().commands < 60) await new Promise((resolve) => setTimeout(resolve, 10));
+  await new Promise((resolve) => setTimeout(resolve, 200));
+  const config = serving.folder.read('posthaste.yaml');
+  serving.folder.write('posthaste.yaml', config.replace('maxMessages: 1000', 'maxMessages: 900'));
+  await serving.ok(['reload']);
+  await serving.until(isFinished);
+  assertEachOnce(serving.taken(), 100);
+  assert.equal((await serving.stop()).code, 0);
+  assert.doesNotMatch(daemon.text(), /in doubt/);
+});
+
+test('slow campaigns, more of them than there are hands, keep no free one waiting', async (context) => {
+  const serving = await openServing(context, 2000);
+  await serving.start();
+  const slow = Array.from({ length: 70 }, (_, index) => `slow-${index}`);
+  for (const name of slow) {
+    const campaign = `${campaignYaml.replace('spring', name)}rate: 1/h\n`;
+    await serving.submit(campaign, makeList(500, 10_001));
+  }
+  for (const name of slow) await serving.until(({ tally }) => Object.keys(tally).length > 0, name);
+  const begunAt = performance.now();
+  await serving.ok(['submit', 'campaign.yaml', 'list.csv']);
+  await serving.until(isFinished);
+  assert.ok(performance.now() - begunAt < 20_000, 'a free one waits for no slow one');
+  const { binds } = await serving.show('slow-7');
+  assert.match(binds ?? '', /campaign slow-7 1\/h/);
+  assert.equal((await serving.stop()).code, 0);
+});
+
 test('reload takes a DKIM key, a campaign goes on signed, and the log level', async (context) => {
   const serving = await openServing(context, 400, {
     sandbox: { keep: 'messages' },

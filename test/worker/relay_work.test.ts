@@ -11,7 +11,7 @@ import { parseExtensions } from '../../src/smtp/extensions.ts';
 import { BatchRun } from '../../src/worker/batch_run.ts';
 import { RelayWork } from '../../src/worker/relay_work.ts';
 import { makeReply } from '../../src/mail/reply.ts';
-import { judgeReply } from '../../src/mail/verdict.ts';
+import { judgeLocally, judgeReply } from '../../src/mail/verdict.ts';
 import { planOf } from '../compose/campaigns.ts';
 
 const recipientOf = (row: number) => ({ row, line: row + 1, address: `r${row}@b.example`, cells: [] });
@@ -45,30 +45,32 @@ function openWork(
   });
   const work = new RelayWork(attachLimiter(memory), clock, compiled);
   const noted: Outcome[] = [];
+  const reports: unknown[] = [];
   const journal = {
     writer: 0,
     oldestNeeded: 0,
     noteOutcome: (_: unknown, outcome: Outcome) => void noted.push(outcome),
     endBatch: () => {},
   };
-  const addBatch = (needed: readonly number[], some: readonly number[]): void => {
+  const addBatch = (needed: readonly number[], some: readonly number[], campaignId = 1, weight = 1): void => {
     const task = {
       batchId: 1,
-      campaignId: 1,
+      campaignId,
       attempt: 1,
       relay: 0,
       limits: needed,
       slots,
-      weight: 1,
+      weight,
+      mostWaitMs: 30_000,
       mostSenderRefusals: 3,
       planKey: '1',
       plan: new SharedArrayBuffer(0),
       payload: packRecipients(some.map(recipientOf)),
     };
-    work.add(new BatchRun(task, journal, () => {}));
+    work.add(new BatchRun(task, journal, (report) => void reports.push(report)));
   };
   addBatch(limits, rows);
-  return { work, noted, addBatch };
+  return { work, noted, reports, addBatch };
 }
 
 test('a row whose message is more than memory holds is invalid, and the rows behind it are sent', () => {
@@ -138,3 +140,86 @@ test('a lane whose limit binds does not hold up another, and within a lane the o
   );
   assert.deepEqual(rows, [1, 11, 12, 13, 'wait']);
 });
+
+test('where no limit binds, campaigns have turns of a few messages, in their shares', () => {
+  const { work, addBatch } = openWork(neverFails, undefined, upTo(101, 200));
+  addBatch([], upTo(1001, 200), 2, 3);
+  const extensions = parseExtensions([], false);
+  const campaigns = Array.from({ length: 160 }, () => {
+    const one = work.take(extensions);
+    assert.ok(one !== undefined && 'row' in one);
+    return one.row > 1000 ? 2 : 1;
+  });
+  const turns = campaigns.join('').match(/1+|2+/g) ?? [];
+  assert.ok(Math.max(...turns.map(({ length }) => length)) <= 32, turns.join(' '));
+  const second = campaigns.filter((one) => one === 2).length;
+  assert.ok(second >= 112 && second <= 128, `${second} of 160 where three of four are asked for`);
+});
+
+test('a flow whose rows are called back in the middle of its turn is left, and the next one goes', () => {
+  const { work, noted, addBatch } = openWork(neverFails, undefined, upTo(101, 10));
+  addBatch([], upTo(1001, 2), 2);
+  const extensions = parseExtensions([], false);
+  const rowOf = (one: ReturnType<typeof work.take>) =>
+    one !== undefined && 'row' in one ? one.row : one?.kind;
+  assert.deepEqual([rowOf(work.take(extensions)), rowOf(work.take(extensions))], [101, 102]);
+  work.giveBackSome(({ campaignId }) => campaignId === 1, judgeLocally('stopped', 'called back'));
+  assert.equal(noted.length, 8);
+  assert.deepEqual(
+    upTo(1, 3).map(() => rowOf(work.take(extensions))),
+    [1001, 1002, undefined],
+  );
+  addBatch([], [11, 12]);
+  assert.deepEqual([rowOf(work.take(extensions)), rowOf(work.take(extensions))], [11, 12]);
+});
+
+test('what limits hold for longer than it may wait comes back, says for how long, and no permit is taken for it', () => {
+  const table = new LimitTable();
+  const hourly = table.put({ kind: 'rate', name: 'hourly', rate: { count: 1, perMs: 3_600_000 } });
+  const often = table.put({ kind: 'rate', name: 'often', rate: { count: 1, perMs: 10_000 } });
+  const { work, noted, reports, addBatch } = openWork(
+    neverFails,
+    { memory: table.memory, limits: [hourly], slots: [] },
+    [101, 102],
+  );
+  addBatch([often], [201, 202]);
+  const extensions = parseExtensions([], false);
+  const rows = upTo(0, 3)
+    .map(() => work.take(extensions))
+    .map((one) => (one !== undefined && 'row' in one ? one.row : one?.kind));
+  assert.deepEqual(rows, [101, 201, 'wait']);
+  work.giveBackLate(Infinity, 60_000);
+  // Those with an hour to wait, for the batches here may wait for half a minute.
+  assert.deepEqual(
+    noted.map(({ row, kind }) => [row, kind]),
+    [[102, 'unsent']],
+  );
+  work.giveBackLate(1000, 60_000);
+  assert.deepEqual(
+    noted.map(({ row }) => row),
+    [102, 202],
+  );
+  assert.equal(work.backlog, 0);
+  assert.deepEqual(reports, [], 'two are under way yet');
+  work.take(extensions);
+  assert.deepEqual(attachLimiter(table.memory).granted(often), 1);
+});
+
+test('batches that are here for too long come back, whatever they wait for', () => {
+  const { work, noted } = openWork(neverFails, undefined, [101, 102, 103]);
+  work.take(parseExtensions([], false));
+  work.giveBackLate(Infinity, 60_000);
+  assert.equal(noted.length, 0);
+  work.giveBackLate(Infinity, -1);
+  assert.deepEqual(
+    noted.map(({ row, kind }) => [row, kind]),
+    [
+      [102, 'unsent'],
+      [103, 'unsent'],
+    ],
+  );
+});
+
+function upTo(first: number, count: number): number[] {
+  return Array.from({ length: count }, (_, index) => first + index);
+}
