@@ -252,7 +252,7 @@ export class Dispatcher {
     if (isOver) await this.#dismissWaiting(desk, now);
     const maySend = sendTime.kind === 'open' && !desk.isCancelled;
     // A batch whose lane has to wait would send for as long as that takes.
-    if ((!maySend && this.inHandOf(id) > 0) || desk.mustRecall(now)) this.#runner.recallCampaign(id);
+    if (desk.mustRecall(now) || (!maySend && this.inHandOf(id) > 0)) this.#runner.recallCampaign(id);
     this.#claims.setOpen(id, maySend && this.relays.hasRoom(relays, this.#countOfRelay, now));
     await this.#seeWhetherDone(desk);
     if (desk.end === undefined && sendTime.kind === 'closed') this.#sayThatItWaits(desk, sendTime.opensAt);
