@@ -155,7 +155,7 @@ test('hundreds of batches of closed zones hold nobody up who is behind them', as
 const unsent = judgeLocally('stopped', 'recalled');
 
 /** A dispatcher over threads that hold each batch until it is recalled, or until the test finishes it. */
-async function holdAll(context: TestContext) {
+async function holdAll(context: TestContext, deadline?: string) {
   const world = await makeZones(context, 2);
   const ledger = await openLedger({ directory: world.directory });
   const clock = { now: () => Date.parse('2026-03-28T00:00Z') };
@@ -168,7 +168,11 @@ async function holdAll(context: TestContext) {
       ...unguarded,
       retry: { firstDelayMs: minute, factor: 2, maxDelayMs: hour, giveUpAfterMs: 48 * hour, jitter: 0 },
       // Open to 10:00 in UTC, which is 19:00 in Tokyo.
-      time: { ...office, windows: [{ weekdays: everyDay, fromMinute: 0, toMinute: 10 * 60 }] },
+      time: {
+        ...office,
+        windows: [{ weekdays: everyDay, fromMinute: 0, toMinute: 10 * 60 }],
+        deadlineAt: deadline === undefined ? undefined : Date.parse(deadline),
+      },
       inDoubt: 'resend',
       clock: { now: () => clock.now(), monotonic: () => clock.now() },
       random: () => 0.5,
@@ -255,6 +259,15 @@ test('when the window of a zone closes, what is in hand is recalled; what came b
   held.get(2)?.(accepted);
   assert.deepEqual(await ended, { kind: 'finished' });
   assert.deepEqual((await ledger.findCampaign('c'))?.tally.accepted, 2);
+});
+
+test('what does not come back at the deadline is not asked for all the time', async (context) => {
+  const { held, look, recalls } = await holdAll(context, '2026-03-28T00:45Z');
+  await look('2026-03-28T00:30Z');
+  await look('2026-03-28T00:45Z');
+  const [count, atDeadline] = [held.size, recalls()];
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  assert.deepEqual([count, atDeadline > 0, recalls() - atDeadline], [2, true, 0]);
 });
 
 test('the closing of a zone is not slept through', { timeout: 20_000 }, async (context) => {
