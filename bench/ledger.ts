@@ -65,7 +65,14 @@ function makeBatch(n: number): NewBatch {
     return { row, line: row + 1, address, cells: [address, 'Ada', 'Lovelace', 'London', 'gold'] };
   });
   const payload = packRecipients(recipients);
-  return { recipientCount: batchRows, firstRow, lastRow: firstRow + batchRows - 1, payload, lane: '' };
+  return {
+    recipientCount: batchRows,
+    firstRow,
+    lastRow: firstRow + batchRows - 1,
+    payload,
+    lane: '',
+    zone: '',
+  };
 }
 
 async function runOnce(batchCount: number): Promise<Run> {

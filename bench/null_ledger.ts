@@ -27,6 +27,7 @@ export async function openLedger(_options: LedgerOptions): Promise<Partial<Ledge
     completeIntake: async (_, { rows, columns }) => void change({ rows, columns, intake: 'complete' }),
     listLanes: async () => [...new Set([...waiting.values()].map(({ lane }) => lane))],
     setLaneRules: async () => {},
+    undoPutOffs: async () => {},
     readQuotas: async () => [],
     claimOfLane: async (_campaignId, lane) => {
       const [batch, next] = [

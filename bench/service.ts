@@ -152,7 +152,7 @@ async function fillLedger(directory: string): Promise<void> {
   const payload = packRecipients([{ row: 1, line: 2, address: 'a@example.com', cells: ['a@example.com'] }]);
   for (let number = 1; number <= size.finished; number += 1) {
     const { id } = await ledger.createCampaign({ name: `old-${number}`, planDigest: 'x', createdAt: 0 });
-    const batch = { recipientCount: 1, firstRow: 1, lastRow: 1, lane: '', payload };
+    const batch = { recipientCount: 1, firstRow: 1, lastRow: 1, lane: '', zone: '', payload };
     await ledger.storeIntake(id, { batches: [batch], refused: [], rows: 1, columns: ['email'] }, 0);
     await ledger.completeIntake(id, { rows: 1, listDigest: 'x', columns: ['email'] });
     const [claimed] = await ledger.claimDue(id, 1, 1);

@@ -7,6 +7,8 @@
 
 const dayMs = 86_400_000;
 const formatters = new Map<string, Intl.DateTimeFormat>();
+/** Empty for what is none. */
+const spellings = new Map<string, string>();
 /** The IANA database has about 600 names. */
 const mostZones = 1000;
 
@@ -18,6 +20,16 @@ export function isZone(name: string): boolean {
   } catch {
     return false;
   }
+}
+
+/** The one spelling of an IANA zone; undefined for what is none, or is an offset such as +01:00. */
+export function findZone(name: string): string | undefined {
+  const known = spellings.get(name);
+  if (known !== undefined) return known === '' ? undefined : known;
+  const isKnown = /^[A-Za-z]/.test(name) && isZone(name);
+  const spelling = isKnown ? formatterOf(name).resolvedOptions().timeZone : undefined;
+  if (spellings.size < mostZones) spellings.set(name, spelling ?? '');
+  return spelling;
 }
 
 /** Wall time minus instant, in ms. Throws RangeError for what is no zone. */

@@ -79,6 +79,11 @@ const listSchema = z.strictObject({
     sentence: 'Column with the address.',
     default: 'the only column whose name says so',
   }),
+  timezone: key(line('the name of a column').optional(), {
+    sentence:
+      'Column with the IANA timezone of a recipient, on whose clocks `sendWindows` then are; a blank cell means `timezone`, an unknown one makes the row invalid.',
+    default: 'all are in `timezone`',
+  }),
   format: key(choice(['csv', 'ndjson']).optional(), {
     sentence: 'Format of the list.',
     default: 'by its content',

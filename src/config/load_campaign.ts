@@ -40,6 +40,7 @@ interface RelayShare {
 /** How to read a campaign's list. */
 interface CampaignList {
   readonly addressColumn?: string | undefined;
+  readonly zoneColumn?: string | undefined;
   readonly format?: 'csv' | 'ndjson' | undefined;
   readonly delimiter?: ',' | ';' | '\t' | '|' | undefined;
   readonly charset?: string | undefined;
@@ -187,13 +188,14 @@ function readName(reading: Reading): string {
 }
 
 function readList(reading: Reading): CampaignList {
-  const { address, format, delimiter, charset, file } = reading.written.list;
+  const { address, timezone, format, delimiter, charset, file } = reading.written.list;
   const whole = file === undefined ? undefined : resolveInFolder(reading.path, file);
   if (file !== undefined && whole === undefined) {
     tell(reading, ['list', 'file'], { what: "leads out of the campaign's folder" });
   }
   return {
     addressColumn: address,
+    zoneColumn: timezone,
     format,
     delimiter: delimiter === 'tab' ? '\t' : delimiter,
     charset,

@@ -16,10 +16,12 @@ export interface CampaignTimes {
     readonly toMinute: number;
   }[];
   readonly zone: string;
+  /** The windows are on each recipient's own clocks, where the list says which. */
+  readonly hasOwnZones: boolean;
 }
 
 export function readTimes(reading: Reading): CampaignTimes {
-  const { startAt, deadline, sendWindows, timezone } = reading.written;
+  const { startAt, deadline, sendWindows, timezone, list } = reading.written;
   const zone = timezone ?? 'UTC';
   const times = { startAt: readInstant(startAt, zone), deadlineAt: readInstant(deadline, zone) };
   if (times.deadlineAt !== undefined && times.deadlineAt <= (times.startAt ?? -Infinity))
@@ -36,7 +38,13 @@ export function readTimes(reading: Reading): CampaignTimes {
       toMinute: minuteOf(to) === 0 ? 1440 : minuteOf(to),
     };
   });
-  return { ...times, windows, zone };
+  const hasOwnZones = list.timezone !== undefined;
+  if (hasOwnZones && sendWindows === undefined)
+    tell(reading, ['list', 'timezone'], {
+      what: 'is there without sendWindows',
+      expected: 'sendWindows, which are then on the clocks of each recipient, or no list.timezone',
+    });
+  return { ...times, windows, zone, hasOwnZones };
 }
 
 function readInstant(written: WrittenInstant | undefined, zone: string): number | undefined {

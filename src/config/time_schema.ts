@@ -32,7 +32,7 @@ export const timeKeys = {
   }),
   sendWindows: key(z.array(windowSchema).min(1).max(50).optional(), {
     sentence:
-      'Times of day at which messages go, on the clocks of `timezone`. What is under way when one closes is finished.',
+      'Times of day at which messages go, on the clocks of `timezone`, or of the recipient with `list.timezone`. What is under way when one closes is finished.',
     default: 'at any time',
   }),
 };

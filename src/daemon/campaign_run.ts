@@ -20,7 +20,7 @@ import { chooseList, type ListChoice, type ListToTake } from './campaign_lists.t
 import { refuseIfCompacted } from './compact.ts';
 import type { Engine } from './engine.ts';
 import { recoverCampaign, type RecoveryRules } from './journals.ts';
-import { chooseLanes, laneOfRecipient, writeRules } from './lane_rules.ts';
+import { chooseCut, cutKeyOfRules, describeChanges, type CutRules } from './lane_rules.ts';
 import { lintCampaign } from './lint_campaign.ts';
 import { guardRules, pausedError, type PauseAbove } from './pause.ts';
 import { PlanMemory } from './plan_memory.ts';
@@ -136,7 +136,7 @@ export class CampaignRun {
     if (!isChosen) return this.#report('stopped', meter);
     const { id, name, finishedAt } = this.#record;
     if (finishedAt !== undefined) return this.#report('already', meter);
-    this.#warnOfLanes();
+    this.#warnOfRules();
     this.#engine.publish({ kind: 'campaignStarted', campaign: name });
     await this.recover();
     const end = await this.#send(meter);
@@ -156,9 +156,9 @@ export class CampaignRun {
     await this.recover();
     const { id, name: campaign } = this.#record;
     await this.#findOperators();
-    const { options, mx } = this.#engine;
-    const laneOf = laneOfRecipient(options.lanes, mx.recall.bind(mx));
-    const fates = await this.#engine.ledger.retryRows(id, choice, systemClock.now(), laneOf);
+    const { mx } = this.#engine;
+    const cutKeyOf = cutKeyOfRules(this.#cutRules, await this.columns(), mx.recall.bind(mx));
+    const fates = await this.#engine.ledger.retryRows(id, choice, systemClock.now(), cutKeyOf);
     if (sumTally(fates) > 0) this.#engine.log.info({ campaign, fates }, 'rows are sent again');
     await this.#refreshed();
     return fates;
@@ -224,14 +224,16 @@ export class CampaignRun {
     return new RunMeter(relay, Math.max(0, number), this.#engine.threads);
   }
 
-  /** Whoever adds a lane to hold a provider back must know that what is stored already is not held. */
-  #warnOfLanes(): void {
+  get #cutRules(): CutRules {
+    return { lanes: this.#engine.options.lanes, zoneColumn: this.#request.list.zoneColumn };
+  }
+
+  /** Whoever adds a lane to hold a provider back must know that what is stored already is not held; so with timezones. */
+  #warnOfRules(): void {
     const { name: campaign, rows, laneRules } = this.#record;
-    if (rows === 0 || laneRules === writeRules(this.#engine.options.lanes)) return;
-    this.#engine.log.warn(
-      { campaign },
-      'lanes were changed: recipients that are stored already stay in their lanes of then',
-    );
+    if (rows === 0) return;
+    for (const change of describeChanges(laneRules, this.#cutRules))
+      this.#engine.log.warn({ campaign }, change);
   }
 
   /** False where it was told to stop before it had read the list. */
@@ -327,17 +329,17 @@ export class CampaignRun {
   }
 
   async #takeInList(list: ListToTake, plan: PlanMemory): Promise<void> {
-    const { ledger, options: shared, mx } = this.#engine;
+    const { ledger, mx } = this.#engine;
     const { id, name, rows: rowsTaken } = this.#record;
     const rowsBefore = list.later?.rowsBefore ?? 0;
     const operatorOf = mx.find.bind(mx);
-    const lanes = await chooseLanes(ledger, this.#record, rowsBefore, shared.lanes, operatorOf);
-    const comparedBy = lanes.isRepeatable ? 'batches' : 'rows';
+    const cut = await chooseCut(ledger, this.#record, rowsBefore, this.#cutRules, operatorOf);
+    const comparedBy = cut.isRepeatable ? 'batches' : 'rows';
     const hooks = this.#intakeHooks(plan);
     const sink = new LedgerSink(ledger, this.#record, systemClock, hooks, list.later, comparedBy);
-    const isCompared = !lanes.isRepeatable && rowsTaken > rowsBefore;
+    const isCompared = !cut.isRepeatable && rowsTaken > rowsBefore;
     const stored = isCompared ? new StoredRows(name, ledger.readRows(id, rowsTaken)) : undefined;
-    const options = { ...list.options, laneOf: lanes.laneOf, stored };
+    const options = { ...list.options, laneOf: cut.laneOf, zoneColumn: cut.zoneColumn, stored };
     const summary = await takeIn(await list.open(), options, sink, this.#abortIntake.signal);
     const { rows, digest, columns } = summary;
     sink.checkEnd(rows);

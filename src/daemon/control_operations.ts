@@ -27,8 +27,6 @@ export interface ControlParts {
   readonly events: EventLog;
   readonly reloader: Reloader;
   readonly version: string;
-  /** Instants until which campaigns wait for their time, by name. */
-  readonly waits: ReadonlyMap<string, number>;
 }
 
 export class ControlOperations implements Operations {
@@ -216,11 +214,10 @@ export class ControlOperations implements Operations {
   }
 
   async #show(record: CampaignRecord): Promise<CampaignView> {
-    const { daemon, waits } = this.#parts;
+    const { daemon } = this.#parts;
     const { name } = record;
     const kept = daemon.campaigns.get(name);
     const relays = kept?.file.relays?.map((one) => one.name) ?? [kept?.file.relay ?? 'primary'];
-    const waitsUntil = waits.get(name);
     const now = Date.now();
     return showCampaign(
       record,
@@ -229,7 +226,7 @@ export class ControlOperations implements Operations {
         kept,
         perSecond: daemon.rates.perSecond(name, performance.now()),
         binds: daemon.engine.threads.limits.describeBinding(name, relays),
-        waitsUntil: waitsUntil !== undefined && waitsUntil > now ? waitsUntil : undefined,
+        waitsUntil: daemon.engine.dispatcher.waitsUntil(record.id),
       },
       now,
     );

@@ -37,7 +37,7 @@ async function sumPending({ ledger, dispatcher }: Engine, sending: readonly numb
     const { recipients, batches, oldestDueAt } = await ledger.pending(id);
     pendingRecipients += recipients;
     pendingBatches += batches;
-    if (!dispatcher.isClosed(id)) oldest = Math.min(oldest, oldestDueAt ?? Infinity);
+    if (dispatcher.waitsUntil(id) === undefined) oldest = Math.min(oldest, oldestDueAt ?? Infinity);
   }
   return { pendingRecipients, pendingBatches, oldestDueAt: oldest === Infinity ? undefined : oldest };
 }

@@ -37,7 +37,6 @@ export class Service {
   readonly #notifier: Notifier;
   readonly #reloader: Reloader;
   readonly #watchdog = new Watchdog();
-  readonly #waits = new Map<string, number>();
   #answered = 0;
   #control: ControlServer | undefined;
   #metrics: MetricsServer | undefined;
@@ -82,7 +81,6 @@ export class Service {
         events: this.#events,
         reloader: this.#reloader,
         version,
-        waits: this.#waits,
       }),
       onError: (error) => log.error({ err: error }, 'the control API failed to answer'),
     });
@@ -178,8 +176,6 @@ export class Service {
     publishOnChannels(event);
     if (event.kind === 'batchSettled')
       for (const { kind, count } of event.outcomes) if (kind !== 'unsent') this.#answered += count;
-    if (event.kind === 'campaignWaits') this.#waits.set(event.campaign, event.untilAt);
-    if (event.kind === 'campaignFinished') this.#waits.delete(event.campaign);
   }
 
   #describe(): string {

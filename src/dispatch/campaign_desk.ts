@@ -7,6 +7,7 @@ import type { RetryPolicy } from '../schedule/retry.ts';
 import type { HandshakeFailure } from '../smtp/handshake.ts';
 import type { TaskFrame } from './hands.ts';
 import { SendGate } from './send_gate.ts';
+import { ZoneGates } from './zone_gates.ts';
 
 /** A campaign to be sent. */
 export interface DispatchCampaign {
@@ -42,7 +43,11 @@ export class CampaignDesk {
   isCancelled = false;
   /** When it was last said to wait until; so that it is said once. */
   saidWaitsUntil = 0;
+  /** All that is left waits for its window until then; 0 where something does not. */
+  idleUntil = 0;
   readonly #gate: SendGate;
+  /** Undefined where all recipients are in the campaign's zone: then `#gate` has the windows. */
+  readonly #zones: ZoneGates | undefined;
   readonly #guard: CampaignGuard;
   readonly #deaths = new Map<number, number>();
   readonly #resolve: (end: DispatchEnd) => void;
@@ -51,7 +56,9 @@ export class CampaignDesk {
 
   constructor(campaign: DispatchCampaign) {
     this.campaign = campaign;
-    this.#gate = new SendGate(campaign.time);
+    const { time } = campaign;
+    this.#zones = time.hasOwnZones === true ? new ZoneGates(time) : undefined;
+    this.#gate = new SendGate(this.#zones === undefined ? time : { ...time, windows: [] });
     this.#guard = new CampaignGuard(campaign.guard);
     const { promise, resolve, reject } = Promise.withResolvers<DispatchEnd>();
     this.over = promise;
@@ -67,8 +74,55 @@ export class CampaignDesk {
     return this.#gate.deadlineAt;
   }
 
+  /** Whether anything of it may be sent, as far as that does not depend on its recipients. */
   sendTime(now: number): SendTime {
     return this.#gate.at(now);
+  }
+
+  /** Whether recipients of a zone may be sent to; '' is the campaign's. */
+  sendTimeIn(zone: string, now: number): SendTime {
+    return this.#zones === undefined ? this.#gate.at(now) : this.#zones.at(zone, now);
+  }
+
+  /** Until when nothing of it may be sent; undefined where something may. */
+  waitsUntil(now: number): number | undefined {
+    const sendTime = this.sendTime(now);
+    if (sendTime.kind === 'closed') return sendTime.opensAt;
+    return this.idleUntil > now ? this.idleUntil : undefined;
+  }
+
+  /** Whether recipients wait for a window that opens just then. */
+  opensAt(at: number, now: number): boolean {
+    return this.#zones?.opensAt(at, now) === true;
+  }
+
+  /** There is something of it that may be due. Returns whether it may have to wait for a window of its own. */
+  noteStored(): boolean {
+    this.idleUntil = 0;
+    return this.#zones !== undefined;
+  }
+
+  noteLaunched(zone: string): void {
+    if (this.#zones === undefined) return;
+    this.#zones.noteLaunched(zone);
+    this.idleUntil = 0;
+    this.saidWaitsUntil = 0;
+  }
+
+  /** As `noteStored`. */
+  noteReturned(zone: string): boolean {
+    this.#zones?.noteReturned(zone);
+    return this.#zones !== undefined;
+  }
+
+  /** Whether something is in hand whose zone has closed; asked once, for who asks recalls it. */
+  mustRecall(now: number): boolean {
+    return this.#zones?.mustRecall(now) === true;
+  }
+
+  /** When something that is in hand may have to be recalled. */
+  nextRecallAt(now: number): number {
+    return this.#zones?.nextRecallAt(now) ?? Infinity;
   }
 
   /** What a batch came to; a pause where it went on too badly. */

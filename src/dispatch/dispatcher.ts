@@ -28,6 +28,8 @@ export interface DispatchLedger extends LaneLedger, SettleLedger {
   claimDue(campaignId: number, now: number, limit: number): Promise<ClaimedBatch[]>;
   nextDueAt(campaignId: number): Promise<number | undefined>;
   release(batchIds: readonly number[]): Promise<void>;
+  putOff(putOffs: readonly { readonly batchId: number; readonly untilAt: number }[]): Promise<void>;
+  undoPutOffs(campaignId: number): Promise<void>;
 }
 
 export interface DispatchOptions extends SettlingOptions {
@@ -43,6 +45,9 @@ export interface DispatchOptions extends SettlingOptions {
 
 /** About 5,000 recipients in one transaction. */
 const batchesDismissedAtOnce = 20;
+
+/** So many batches whose window is closed are looked at in one go, some 10 ms: reports wait meanwhile. */
+const mostRefusedAtOnce = 100;
 
 /** Threads that die one after the other, with nothing settled in between, are a bug and not an accident. */
 const maxCrashes = 3;
@@ -68,6 +73,8 @@ export class Dispatcher {
   readonly #claims: LaneClaims;
   readonly #settling: Settling;
   readonly #desks = new CampaignDesks();
+  /** All that is left of them may wait for a window: something was put off, stored or came back since they were last asked. */
+  readonly #perhapsWaiting = new Set<CampaignDesk>();
   readonly relays: RelayDesks;
   #usableSeen = '';
   /** How often limits have changed: what threads said of those before counts no longer. */
@@ -96,10 +103,9 @@ export class Dispatcher {
     return this.#hands.count;
   }
 
-  /** Whether a campaign may send nothing now: its start has not come, or it is outside of its windows. */
-  isClosed(campaignId: number): boolean {
-    const desk = this.#desks.get(campaignId);
-    return desk?.sendTime(this.#options.clock.now()).kind === 'closed';
+  /** Until when a campaign may send nothing: its start has not come, or all that is left is outside of its windows. */
+  waitsUntil(campaignId: number): number | undefined {
+    return this.#desks.get(campaignId)?.waitsUntil(this.#options.clock.now());
   }
 
   /** Batches of a campaign that threads have. */
@@ -118,6 +124,8 @@ export class Dispatcher {
     invariant(this.#desks.get(campaign.id) === undefined, `campaign ${campaign.name} is being sent already`);
     this.#desks.add(desk);
     if (this.#isStopped) this.#desks.decide(desk, { kind: 'stopped' });
+    // Its windows may be others than those of the run before.
+    await this.#ledger.undoPutOffs(campaign.id);
     await this.#claims.add(campaign.id, campaign.weight);
     this.#touch(desk);
     return desk.over;
@@ -126,7 +134,9 @@ export class Dispatcher {
   /** There are new batches of a campaign in the ledger, of these lanes. */
   notifyStored(campaignId: number, lanes: Iterable<string>): void {
     for (const lane of lanes) this.#claims.note(campaignId, lane, 0);
-    this.#touch(this.#desks.get(campaignId));
+    const desk = this.#desks.get(campaignId);
+    if (desk?.noteStored() === true) this.#perhapsWaiting.add(desk);
+    this.#touch(desk);
   }
 
   /** A campaign's list is stored to its end: when nothing is pending any more, it is finished. */
@@ -224,11 +234,47 @@ export class Dispatcher {
     this.#followRelays(now);
     for (const { desk, isTouched } of this.#desks.takeUnseen(now, room))
       if (desk.end === undefined) await this.#tend(desk, isTouched, now);
-    while (this.#hands.room > 0) {
+    const refused: ClaimedBatch[] = [];
+    while (this.#hands.room > 0 && refused.length < mostRefusedAtOnce) {
       const batch = await this.#claims.claim(now);
-      if (batch === undefined) return;
-      await this.#launch(batch, now);
+      if (batch === undefined) break;
+      if (this.#deskOf(batch).sendTimeIn(batch.zone, now).kind === 'open') await this.#launch(batch, now);
+      else {
+        this.#claims.noteRefused(batch.campaignId, batch.lane);
+        refused.push(batch);
+      }
     }
+    if (refused.length > 0) await this.#putOff(refused, now);
+    for (const desk of this.#perhapsWaiting) await this.#seeWhetherItWaits(desk, now);
+  }
+
+  /** Batches of zones that are closed wait for their opening; where none comes before the deadline, they are over. */
+  async #putOff(batches: readonly ClaimedBatch[], now: number): Promise<void> {
+    const putOffs: { readonly batch: ClaimedBatch; readonly untilAt: number }[] = [];
+    for (const batch of batches) {
+      const desk = this.#deskOf(batch);
+      const sendTime = desk.sendTimeIn(batch.zone, now);
+      this.#perhapsWaiting.add(desk);
+      if (sendTime.kind === 'over') {
+        await this.#dismiss(desk, [batch], now);
+        this.#touch(desk);
+      } else putOffs.push({ batch, untilAt: sendTime.kind === 'closed' ? sendTime.opensAt : now });
+    }
+    await this.#ledger.putOff(putOffs.map(({ batch, untilAt }) => ({ batchId: batch.id, untilAt })));
+    for (const { batch, untilAt } of putOffs) this.#claims.note(batch.campaignId, batch.lane, untilAt);
+  }
+
+  /** Whether all that is left of a campaign waits for the window of some zone. */
+  async #seeWhetherItWaits(desk: CampaignDesk, now: number): Promise<void> {
+    const { id } = desk.campaign;
+    if (this.inHandOf(id) > 0 && desk.end === undefined) return;
+    const dueAt = desk.end === undefined ? await this.#ledger.nextDueAt(id) : undefined;
+    // It may be due in a lane that has to wait, and come to nothing then.
+    if (dueAt !== undefined && dueAt <= now) return;
+    this.#perhapsWaiting.delete(desk);
+    if (dueAt === undefined || !desk.opensAt(dueAt, now)) return;
+    desk.idleUntil = dueAt;
+    this.#sayThatItWaits(desk, dueAt);
   }
 
   /** Who was put off for want of a relay is asked about again when there is one more. */
@@ -247,7 +293,8 @@ export class Dispatcher {
     const isDismissed = isOver && (await this.#dismissWaiting(desk, now));
     const maySend = sendTime.kind === 'open' && !desk.isCancelled;
     // A batch whose lane has to wait would send for as long as that takes.
-    if (!maySend && this.inHandOf(id) > 0) this.#runner.recallCampaign(id);
+    if (desk.mustRecall(now) || (!maySend && this.inHandOf(id) > 0)) this.#runner.recallCampaign(id);
+    this.#desks.noteChange(desk.nextRecallAt(now));
     this.#claims.setOpen(id, maySend && this.relays.hasRoom(relays, this.#countOfRelay, now));
     if (isTouched || isDismissed) await this.#seeWhetherDone(desk);
     if (desk.end === undefined && sendTime.kind === 'closed') this.#sayThatItWaits(desk, sendTime.opensAt);
@@ -273,6 +320,8 @@ export class Dispatcher {
     }
     const mostWaitMs = this.relays.isProbed(route.relay, now) ? probeWaitMs : usualWaitMs;
     this.#hands.launch(batch, { ...frame(batch.lane, route.relay), mostWaitMs }, this.#limitChanges);
+    desk.noteLaunched(batch.zone);
+    this.#desks.noteChange(desk.nextRecallAt(now));
     this.#closeWhoseRelayIsFull(route.relay, now);
   }
 
@@ -302,19 +351,24 @@ export class Dispatcher {
    * with its own outcomes. Returns whether anybody waited.
    */
   async #dismissWaiting(desk: CampaignDesk, now: number): Promise<boolean> {
-    const { id, name: campaign } = desk.campaign;
+    const { id } = desk.campaign;
     for (let isAny = false; ; isAny = true) {
       if (desk.end !== undefined) return isAny;
       const batches = await this.#ledger.claimDue(id, Number.MAX_SAFE_INTEGER, batchesDismissedAtOnce);
       if (batches.length === 0) return isAny;
-      const settlements = batches.map((batch) => this.#planDismissal(desk, batch, now));
-      // Stored again and claimed again, they would go round for ever.
-      const isLast = settlements.every(({ successors }) => successors.length === 0);
-      invariant(isLast, 'a batch outlived the deadline');
-      await this.#ledger.settle(settlements);
-      for (const settlement of settlements)
-        this.#options.publish({ kind: 'rowsEnded', campaign, fates: countFates(settlement) });
+      await this.#dismiss(desk, batches, now);
     }
+  }
+
+  async #dismiss(desk: CampaignDesk, batches: readonly ClaimedBatch[], now: number): Promise<void> {
+    const { name: campaign } = desk.campaign;
+    const settlements = batches.map((batch) => this.#planDismissal(desk, batch, now));
+    // Stored again and claimed again, they would go round for ever.
+    const isLast = settlements.every(({ successors }) => successors.length === 0);
+    invariant(isLast, 'a batch outlived the deadline');
+    await this.#ledger.settle(settlements);
+    for (const settlement of settlements)
+      this.#options.publish({ kind: 'rowsEnded', campaign, fates: countFates(settlement) });
   }
 
   #planDismissal(desk: CampaignDesk, batch: ClaimedBatch, now: number): Settlement {
@@ -339,8 +393,12 @@ export class Dispatcher {
       ({ batch, goesBy }) => this.#rulesOf(this.#deskOf(batch), batch, this.relays.nameOf(goesBy), now),
       now,
     );
-    for (const held of helds)
-      if (held !== undefined) this.#claims.noteReturned(held.batch.campaignId, held.batch.lane);
+    for (const held of helds) {
+      if (held === undefined) continue;
+      this.#claims.noteReturned(held.batch.campaignId, held.batch.lane);
+      const desk = this.#deskOf(held.batch);
+      if (desk.noteReturned(held.batch.zone)) this.#perhapsWaiting.add(desk);
+    }
     for (const { campaignId, successors } of settlements)
       for (const { lane, dueAt } of successors) this.#claims.note(campaignId, lane, dueAt);
     for (const [position, { held }] of reports.entries())
@@ -361,7 +419,7 @@ export class Dispatcher {
   #rulesOf(desk: CampaignDesk, batch: ClaimedBatch, relay: string, now: number): BatchRules {
     const { name: campaignName, retry, inDoubt, relays } = desk.campaign;
     // Where no window comes before the deadline, it is over already.
-    const isOver = desk.sendTime(now).kind === 'over';
+    const isOver = desk.sendTimeIn(batch.zone, now).kind === 'over';
     return {
       campaignName,
       retry,

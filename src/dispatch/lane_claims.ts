@@ -6,6 +6,7 @@ import { Picker } from '../schedule/picker.ts';
 /** A due batch, claimed by this run; `relay` names the one that the attempt before went by. */
 export type ClaimedBatch = Batch & {
   readonly lane: string;
+  readonly zone: string;
   readonly relay: string;
   readonly firstRow: number;
 };
@@ -162,6 +163,12 @@ export class LaneClaims {
     else campaign.inHand.delete(lane);
     const dueAt = campaign.dueAt.get(lane);
     if (inHand === this.#mostOfLane - 1 && dueAt !== undefined) this.#waiting.push(dueAt, { campaign, lane });
+  }
+
+  /** A batch was claimed and goes nowhere: it is no part of its campaign's share. */
+  noteRefused(campaignId: number, lane: string): void {
+    this.#picker.refund(campaignId, 1);
+    this.noteReturned(campaignId, lane);
   }
 
   /** The next due batch of a lane that may have one more in hand; undefined where there is none. */

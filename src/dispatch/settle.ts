@@ -15,6 +15,8 @@ export interface Successor {
   readonly bornAt: number;
   readonly dueAt: number;
   readonly lane: string;
+  /** In which its recipients are, where each has one of its own; empty for the campaign's. */
+  readonly zone: string;
   /** That the attempt before went by, for a retry goes the same way; empty where there was none. */
   readonly relay: string;
   readonly recipientCount: number;
@@ -46,7 +48,7 @@ export interface SettleRules {
 }
 
 /** A batch as settling needs it: `relay` is the one of the attempt before. */
-export type SettledBatch = Batch & Pick<Successor, 'lane' | 'relay'>;
+export type SettledBatch = Batch & Pick<Successor, 'lane' | 'relay' | 'zone'>;
 
 /**
  * Every recipient of the batch is either delivered (it has its fate) or in a successor: unsent ones with the same
@@ -190,6 +192,7 @@ function succeed(batch: SettledBatch, plans: readonly SuccessorPlan[]): Successo
     return {
       ...plan,
       lane: batch.lane,
+      zone: batch.zone,
       recipientCount: recipients.length,
       firstRow: first.row,
       lastRow: last.row,

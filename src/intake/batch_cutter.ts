@@ -1,4 +1,4 @@
-// Cuts recipients into batches of one lane each, with a bound on those that wait for their batch to fill.
+// Cuts recipients into batches of one lane and one timezone each, with a bound on those that wait for their batch to fill.
 import { domainOf } from '../mail/address.ts';
 import { packRecipients, sharedLane } from '../mail/batch.ts';
 import type { Recipient } from '../mail/recipient.ts';
@@ -13,6 +13,8 @@ export interface NewBatch {
   readonly payload: Uint8Array;
   /** That of all its recipients. */
   readonly lane: string;
+  /** The same; empty for the campaign's. */
+  readonly zone: string;
 }
 
 /** Bounds on what waits, over all lanes. */
@@ -28,9 +30,11 @@ const usualBounds: CutterBounds = { recipients: 20_000, chars: 16 * 1_048_576, r
 /** A batch ends, however few its recipients are, when its rows come to more than this. */
 const batchChars = 1_048_576;
 
-/** A lane's recipients that wait for their batch to fill. */
+/** The recipients of a lane, in one timezone, that wait for their batch to fill. */
 interface OpenLane {
+  readonly key: string;
   readonly lane: string;
+  readonly zone: string;
   /** None once it is cut: its place in the order may outlive it by far. */
   recipients: Recipient[];
   chars: number;
@@ -71,8 +75,10 @@ export class BatchCutter {
   }
 
   /** Recipients come in ascending order of rows. */
-  add(lane: string, recipient: Recipient, sizeChars: number): void {
-    const open = this.#open.get(lane) ?? this.#openLane(lane);
+  add(lane: string, recipient: Recipient, sizeChars: number, zone = ''): void {
+    // Most lists have no timezones, and a string that is put together for each recipient would cost them.
+    const key = zone === '' ? lane : `${zone}\n${lane}`;
+    const open = this.#open.get(key) ?? this.#openLane(key, lane, zone);
     open.recipients.push(recipient);
     open.chars += sizeChars;
     this.#waiting += 1;
@@ -86,9 +92,9 @@ export class BatchCutter {
     while (this.#open.size > 0) this.#cutOldest();
   }
 
-  #openLane(lane: string): OpenLane {
-    const open = { lane, recipients: [], chars: 0, isCut: false };
-    this.#open.set(lane, open);
+  #openLane(key: string, lane: string, zone: string): OpenLane {
+    const open = { key, lane, zone, recipients: [], chars: 0, isCut: false };
+    this.#open.set(key, open);
     this.#order.push(open);
     return open;
   }
@@ -111,7 +117,7 @@ export class BatchCutter {
   #cutOldest(): void {
     const oldest = this.#oldest();
     if (oldest === undefined) return;
-    if (this.#isRare(oldest)) this.#cutRareOnes();
+    if (this.#isRare(oldest)) this.#cutRareOnes(oldest.zone);
     else this.#cutWhole(oldest);
   }
 
@@ -121,13 +127,13 @@ export class BatchCutter {
     return first !== undefined && recipients.length < this.#batchRows / 8 && domainOf(first.address) === lane;
   }
 
-  /** One batch of the lanes that have been open for longest and are rare. */
-  #cutRareOnes(): void {
+  /** One batch of the lanes that have been open for longest and are rare, in one timezone. */
+  #cutRareOnes(zone: string): void {
     const taken: OpenLane[] = [];
     let [count, chars] = [0, 0];
     for (let index = this.#first; index < this.#order.length; index += 1) {
       const open = this.#order[index];
-      if (open === undefined || open.isCut || !this.#isRare(open)) continue;
+      if (open === undefined || open.isCut || open.zone !== zone || !this.#isRare(open)) continue;
       const isFull = count + open.recipients.length > this.#batchRows || chars + open.chars > batchChars;
       if (isFull && taken.length > 0) break;
       taken.push(open);
@@ -137,17 +143,17 @@ export class BatchCutter {
     const [only] = taken;
     if (taken.length === 1 && only !== undefined) return this.#cutWhole(only);
     const recipients = taken.flatMap((open) => this.#take(open)).sort((a, b) => a.row - b.row);
-    this.#cutBatch(sharedLane, recipients);
+    this.#cutBatch(sharedLane, zone, recipients);
   }
 
   #cutWhole(open: OpenLane): void {
-    this.#cutBatch(open.lane, this.#take(open));
+    this.#cutBatch(open.lane, open.zone, this.#take(open));
   }
 
   /** Takes a lane's recipients out of what waits, and the lane with them. */
   #take(open: OpenLane): readonly Recipient[] {
     const { recipients } = open;
-    this.#open.delete(open.lane);
+    this.#open.delete(open.key);
     open.isCut = true;
     open.recipients = [];
     this.#waiting -= recipients.length;
@@ -155,7 +161,7 @@ export class BatchCutter {
     return recipients;
   }
 
-  #cutBatch(lane: string, recipients: readonly Recipient[]): void {
+  #cutBatch(lane: string, zone: string, recipients: readonly Recipient[]): void {
     const [first, last] = [recipients[0], recipients.at(-1)];
     if (first === undefined || last === undefined) return;
     this.#cut({
@@ -164,6 +170,7 @@ export class BatchCutter {
       lastRow: last.row,
       payload: packRecipients(recipients),
       lane,
+      zone,
     });
   }
 }

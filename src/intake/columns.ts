@@ -75,6 +75,23 @@ export function chooseAddressColumn(
   throw addressColumnError(`No column of the list ${name} is named like an address`, columns, name);
 }
 
+/** The index of the column with a recipient's own timezone; -1 where none is wanted. */
+export function chooseZoneColumn(
+  columns: readonly string[],
+  wanted: string | undefined,
+  name: string,
+): number {
+  const index = wanted === undefined ? -1 : columns.indexOf(wanted);
+  if (wanted === undefined || index >= 0) return index;
+  throw new PosthasteError({
+    code: 'ERR_LIST_NO_TIMEZONE_COLUMN',
+    message: `The list ${name} has no column "${wanted}", which list.timezone of the campaign file expects; its columns are: ${nameColumns(columns)}.`,
+    hint: 'Name the column with the timezones in list.timezone, or add it to the list; a blank cell (in NDJSON: null) means the campaign’s timezone.',
+    where: name,
+    exitCode: ExitCode.dataError,
+  });
+}
+
 function findHeaderProblem(columns: readonly string[]): string | undefined {
   if (columns.length > maxColumns) return `${columns.length} columns, at most ${maxColumns} are allowed`;
   const empty = columns.indexOf('');

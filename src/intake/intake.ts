@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { setImmediate as yieldToEventLoop } from 'node:timers/promises';
 import { BatchCutter, type NewBatch } from './batch_cutter.ts';
 import { makeDecoder, type CharsetDecoder } from './charset.ts';
-import { chooseAddressColumn, type Delimiter } from './columns.ts';
+import { chooseAddressColumn, chooseZoneColumn, type Delimiter } from './columns.ts';
 import { CsvReader } from './csv_reader.ts';
 import { cutOffList, tooFewRows } from './cut_off.ts';
 import { AddressIndex } from './dedupe.ts';
@@ -14,6 +14,7 @@ import { readUntil, type Bytes } from './read_until.ts';
 import { maxRowChars, type RawRow, type RowReader } from './row.ts';
 import { SameColumnsReader } from './same_columns.ts';
 import { chunkBytes, type ListSource } from './source.ts';
+import { parseZoneCell, type ZoneCell } from './zone_cell.ts';
 import { ExitCode, PosthasteError } from '../base/error.ts';
 import { domainOf, parseAddress } from '../mail/address.ts';
 import type { Recipient, RefusedRow } from '../mail/recipient.ts';
@@ -38,6 +39,8 @@ export interface ListOptions {
   readonly expectedRows?: number | undefined;
   /** Which lane recipients of a domain share: a pure function, or one that finds out and takes its time. Absent: '' for all. */
   readonly laneOf?: ((domain: string) => FoundLane) | undefined;
+  /** The column with a recipient's own timezone. Absent: all are in the campaign's. */
+  readonly zoneColumn?: string | undefined;
   /** Absent: all are batched. */
   readonly stored?: StoredRecipients | undefined;
 }
@@ -86,6 +89,7 @@ export interface IntakeResult {
   readonly digest: string;
 }
 
+const noZone: ZoneCell = { kind: 'zone', zone: '' };
 const partRows = 2000;
 const partChars = 1_048_576;
 /** Rows between two turns of the event loop: 3 ms at 300,000 rows a second. */
@@ -130,6 +134,8 @@ class Intake {
   #head = '';
   /** -1 until the columns are known. */
   #addressIndex = -1;
+  /** -1 where recipients have no timezones of their own. */
+  #zoneIndex = -1;
   readonly #cutter: BatchCutter;
   readonly #line: LaneLine;
   #batches: NewBatch[] = [];
@@ -152,7 +158,7 @@ class Intake {
     this.#sink = sink;
     this.#decoder = makeDecoder(options.charset ?? 'utf-8', name);
     this.#cutter = new BatchCutter(options.batchRows, (batch) => this.#batches.push(batch));
-    this.#line = new LaneLine((lane, recipient, sizeChars) => this.#cutter.add(lane, recipient, sizeChars));
+    this.#line = new LaneLine(this.#cutter.add.bind(this.#cutter));
   }
 
   async takeBytes(bytes: Uint8Array): Promise<void> {
@@ -233,7 +239,9 @@ class Intake {
   async #takeRows(reader: RowReader): Promise<void> {
     for (let row = reader.next(); row !== undefined; row = reader.next()) {
       if (this.#addressIndex < 0 && reader.columns.length > 0) {
-        this.#addressIndex = chooseAddressColumn(reader.columns, this.#options.addressColumn, this.#name);
+        const { addressColumn, zoneColumn } = this.#options;
+        this.#addressIndex = chooseAddressColumn(reader.columns, addressColumn, this.#name);
+        this.#zoneIndex = chooseZoneColumn(reader.columns, zoneColumn, this.#name);
       }
       if (this.#counts.listRows === 0) await this.#sink.begin(reader.columns);
       const { stored } = this.#options;
@@ -265,6 +273,8 @@ class Intake {
       this.#counts.known += 1;
       return;
     }
+    const own = this.#zoneOf(row);
+    if (own.kind === 'invalid') return this.#refuse(row, 'invalid', own.reason);
     const earlierLine = this.#seen.add(parsed.address, row.line);
     if (earlierLine > 0) return this.#refuse(row, 'duplicate', `same address as line ${earlierLine}`);
     this.#counts.rows += 1;
@@ -273,7 +283,11 @@ class Intake {
     const recipient = { row: this.#counts.rows, line: row.line, address: parsed.address, cells: row.cells };
     if (stored?.has(recipient) === true) return;
     const lane = laneOf === undefined ? '' : laneOf(domainOf(parsed.address));
-    this.#line.add(lane, recipient, row.sizeChars);
+    this.#line.add(lane, recipient, row.sizeChars, own.zone);
+  }
+
+  #zoneOf({ cells }: RawRow): ZoneCell {
+    return this.#zoneIndex < 0 ? noZone : parseZoneCell(cells[this.#zoneIndex]);
   }
 
   #refuse(row: RawRow, fate: 'invalid' | 'duplicate', reason: string): void {

@@ -15,6 +15,7 @@ const usualBounds: LineBounds = { recipients: 10_000, chars: 8 * 1_048_576 };
 interface Waiting {
   readonly recipient: Recipient;
   readonly sizeChars: number;
+  readonly zone: string;
   readonly promised: Promise<string>;
   /** Once it is known. */
   lane: string | undefined;
@@ -22,14 +23,14 @@ interface Waiting {
 
 /** Whoever has a lane and nobody in front of it passes at once. */
 export class LaneLine {
-  readonly #pass: (lane: string, recipient: Recipient, sizeChars: number) => void;
+  readonly #pass: (lane: string, recipient: Recipient, sizeChars: number, zone: string) => void;
   readonly #bounds: LineBounds;
   #line: Waiting[] = [];
   #first = 0;
   #chars = 0;
 
   constructor(
-    pass: (lane: string, recipient: Recipient, sizeChars: number) => void,
+    pass: (lane: string, recipient: Recipient, sizeChars: number, zone: string) => void,
     bounds: LineBounds = usualBounds,
   ) {
     this.#pass = pass;
@@ -41,12 +42,13 @@ export class LaneLine {
     return this.#length >= this.#bounds.recipients || this.#chars >= this.#bounds.chars;
   }
 
-  add(found: FoundLane, recipient: Recipient, sizeChars: number): void {
+  /** `zone` goes with the recipient as it is. */
+  add(found: FoundLane, recipient: Recipient, sizeChars: number, zone = ''): void {
     this.#passKnown();
-    if (typeof found === 'string' && this.#length === 0) return this.#pass(found, recipient, sizeChars);
+    if (typeof found === 'string' && this.#length === 0) return this.#pass(found, recipient, sizeChars, zone);
     const promised = Promise.resolve(found);
     const lane = typeof found === 'string' ? found : undefined;
-    const waiting: Waiting = { recipient, sizeChars, promised, lane };
+    const waiting: Waiting = { recipient, sizeChars, zone, promised, lane };
     this.#line.push(waiting);
     this.#chars += sizeChars;
     if (lane === undefined) void promised.then((known) => (waiting.lane = known));
@@ -76,7 +78,7 @@ export class LaneLine {
     for (let one = this.#line[this.#first]; one?.lane !== undefined; one = this.#line[this.#first]) {
       this.#first += 1;
       this.#chars -= one.sizeChars;
-      this.#pass(one.lane, one.recipient, one.sizeChars);
+      this.#pass(one.lane, one.recipient, one.sizeChars, one.zone);
     }
     // Those that have passed go in one cut, for a cut costs the line's length.
     if (this.#first * 2 < this.#line.length) return;

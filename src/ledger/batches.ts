@@ -29,6 +29,8 @@ export class BatchTable {
   readonly #whole: StatementSync;
   readonly #facts: StatementSync;
   readonly #payload: StatementSync;
+  readonly #putOff: StatementSync;
+  readonly #undoPutOffs: StatementSync;
   readonly #sums: StatementSync;
   readonly #ids: StatementSync;
   readonly #delete: StatementSync;
@@ -36,8 +38,8 @@ export class BatchTable {
 
   constructor(file: LedgerFile) {
     this.#insert = file.prepare(`
-      INSERT INTO batch (campaign_id, attempt, born_at, due_at, lane, recipient_count, first_row, last_row, from_intake, relay)
-      VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`);
+      INSERT INTO batch (campaign_id, attempt, born_at, due_at, lane, recipient_count, first_row, last_row, from_intake, relay, zone)
+      VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`);
     this.#insertPayload = file.prepare('INSERT INTO payload (batch_id, bytes) VALUES (?, ?)');
     this.#reserve = file.prepare(`
       INSERT INTO batch (campaign_id, attempt, born_at, due_at, lane, recipient_count, first_row, last_row, from_intake)
@@ -57,6 +59,11 @@ export class BatchTable {
       'SELECT id, campaign_id, recipient_count, first_row, last_row, from_intake FROM batch WHERE id = ?',
     );
     this.#payload = file.prepare('SELECT bytes FROM payload WHERE batch_id = ?');
+    this.#putOff = file.prepare(
+      'UPDATE batch SET due_before = coalesce(due_before, due_at), due_at = ? WHERE id = ?',
+    );
+    this.#undoPutOffs = file.prepare(`
+      UPDATE batch SET due_at = due_before, due_before = NULL WHERE campaign_id = ? AND due_before IS NOT NULL`);
     this.#sums = file.prepare(`
       SELECT count(*) AS batches, total(recipient_count) AS recipients, min(due_at) AS oldest_due_at
       FROM batch WHERE campaign_id = ?`);
@@ -83,6 +90,7 @@ export class BatchTable {
       lastRow,
       fromIntake ? 1 : 0,
       batch.relay,
+      batch.zone,
     );
     this.#insertPayload.run(lastInsertRowid, batch.payload);
     return Number(lastInsertRowid);
@@ -146,6 +154,16 @@ export class BatchTable {
     for (const id of ids) this.#claimed.delete(id);
   }
 
+  /** Inside a transaction. */
+  putOff(id: number, untilAt: number): void {
+    this.#putOff.run(untilAt, id);
+  }
+
+  /** Inside a transaction. */
+  undoPutOffs(campaignId: number): void {
+    this.#undoPutOffs.run(campaignId);
+  }
+
   nextDueAt(campaignId: number): number | undefined {
     const rows = this.#next.all(campaignId, this.#claimed.size + 1);
     const next = rows.find((row) => !this.#claimed.has(integerOf(row, 'id')));
@@ -192,6 +210,7 @@ function readBatch(row: SqlRow): StoredBatch {
     dueAt: integerOf(row, 'due_at'),
     lane: textOf(row, 'lane'),
     relay: textOf(row, 'relay'),
+    zone: textOf(row, 'zone'),
     recipientCount: integerOf(row, 'recipient_count'),
     firstRow: integerOf(row, 'first_row'),
     lastRow: integerOf(row, 'last_row'),

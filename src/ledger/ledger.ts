@@ -66,7 +66,12 @@ export interface NewBatch {
   /** The recipients, as `packRecipients` makes them, in ascending order of rows. */
   readonly payload: Uint8Array;
   readonly lane: string;
+  /** The timezone that its recipients are in, where each has one of its own; empty for the campaign's. */
+  readonly zone: string;
 }
+
+/** What all recipients of a batch have in common. */
+export type CutKey = Pick<NewBatch, 'lane' | 'zone'>;
 
 /** What is left of a batch when it is settled, to be tried later. */
 export interface Successor extends NewBatch {
@@ -83,6 +88,8 @@ export interface StoredBatch extends Batch {
   readonly lane: string;
   /** The relay that the attempt before went by; empty where there was none. */
   readonly relay: string;
+  /** As in `NewBatch`. */
+  readonly zone: string;
   readonly firstRow: number;
   readonly lastRow: number;
 }
@@ -93,6 +100,12 @@ export interface LaneClaim {
   readonly batch: StoredBatch | undefined;
   /** When the lane's next batch becomes due that is not claimed, or became so; undefined where there is none. */
   readonly nextDueAt: number | undefined;
+}
+
+/** A batch that may not go before a time. */
+export interface PutOff {
+  readonly batchId: number;
+  readonly untilAt: number;
 }
 
 /** A quota that survives the process: what was granted of it, as text that the ledger does not read. */
@@ -229,6 +242,10 @@ export interface Ledger {
   /** The lanes in which there are pending batches. */
   listLanes(campaignId: number): Promise<string[]>;
   release(batchIds: readonly number[]): Promise<void>;
+  /** Releases batches and makes them due later, for no reason but the clock; when they were due is remembered. */
+  putOff(putOffs: readonly PutOff[]): Promise<void>;
+  /** What was put off is due when it was before: windows may have been changed. Nothing of the campaign is claimed. */
+  undoPutOffs(campaignId: number): Promise<void>;
   /** A pending batch, whole; undefined where none has this id. */
   findBatch(batchId: number): Promise<StoredBatch | undefined>;
   /** When the next batch that is not claimed becomes due, or became so. */
@@ -250,7 +267,7 @@ export interface Ledger {
     campaignId: number,
     choice: RetryChoice,
     now: number,
-    laneOf: (recipient: Recipient) => string,
+    cutKeyOf: (recipient: Recipient) => CutKey,
   ): Promise<Tally>;
   /** The finished rows, counted by how they ended. */
   countEnds(campaignId: number): Promise<EndCount[]>;

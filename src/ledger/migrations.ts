@@ -33,6 +33,12 @@ const migrations: readonly (readonly string[])[] = [
     `ALTER TABLE batch ADD COLUMN relay TEXT NOT NULL DEFAULT ''`,
     'ALTER TABLE campaign ADD COLUMN steering TEXT',
   ],
+  [
+    // In whose timezone the recipients of a batch are; those of older batches are in the campaign's.
+    `ALTER TABLE batch ADD COLUMN zone TEXT NOT NULL DEFAULT ''`,
+    'ALTER TABLE batch ADD COLUMN due_before INTEGER',
+    'CREATE INDEX batch_put_off ON batch (campaign_id) WHERE due_before IS NOT NULL',
+  ],
 ];
 
 /** The statements from a format to today's, in order, the new mark at their end; none for today's. For one transaction. */

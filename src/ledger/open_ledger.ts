@@ -14,6 +14,7 @@ import type {
   CampaignAudit,
   CampaignRecord,
   CompletedIntake,
+  CutKey,
   EndCount,
   IntakePart,
   LaneClaim,
@@ -23,6 +24,7 @@ import type {
   NewCampaign,
   NewList,
   PendingSummary,
+  PutOff,
   QuotaRecord,
   ResultRow,
   RetryChoice,
@@ -160,6 +162,18 @@ class SqliteLedger implements Ledger {
     this.#tables.batches.release(batchIds);
   }
 
+  async putOff(putOffs: readonly PutOff[]): Promise<void> {
+    this.#file.write(() => {
+      for (const { batchId, untilAt } of putOffs) this.#tables.batches.putOff(batchId, untilAt);
+    });
+    // Only now: had the transaction failed, they would still be claimed.
+    this.#tables.batches.release(putOffs.map(({ batchId }) => batchId));
+  }
+
+  async undoPutOffs(campaignId: number): Promise<void> {
+    this.#file.write(() => this.#tables.batches.undoPutOffs(campaignId));
+  }
+
   async nextDueAt(campaignId: number): Promise<number | undefined> {
     return this.#file.read(() => this.#tables.batches.nextDueAt(campaignId));
   }
@@ -196,9 +210,9 @@ class SqliteLedger implements Ledger {
     campaignId: number,
     choice: RetryChoice,
     now: number,
-    laneOf: (recipient: Recipient) => string,
+    cutKeyOf: (recipient: Recipient) => CutKey,
   ): Promise<Tally> {
-    return this.#file.write(() => retryRows(this.#tables, { campaignId, choice, now, laneOf }));
+    return this.#file.write(() => retryRows(this.#tables, { campaignId, choice, now, cutKeyOf }));
   }
 
   async countEnds(campaignId: number): Promise<EndCount[]> {

@@ -7,7 +7,7 @@ import type { BatchTable } from './batches.ts';
 import type { CampaignTable } from './campaigns.ts';
 import type { DeliveryTable } from './deliveries.ts';
 import type { IntakeStore } from './intake_store.ts';
-import type { EndCount, RetryChoice } from './ledger.ts';
+import type { CutKey, EndCount, RetryChoice } from './ledger.ts';
 
 export interface RetryTables {
   readonly campaigns: CampaignTable;
@@ -21,7 +21,7 @@ export interface Retry {
   readonly choice: RetryChoice;
   /** In ms since the epoch. */
   readonly now: number;
-  readonly laneOf: (recipient: Recipient) => string;
+  readonly cutKeyOf: (recipient: Recipient) => CutKey;
 }
 
 /** A batch is full with so many rows, or so many octets, whichever comes first: what a thread holds is bounded. */
@@ -80,7 +80,7 @@ interface Found {
 /** A batch that is being filled. */
 interface OpenBatch {
   readonly attempt: number;
-  readonly lane: string;
+  readonly key: CutKey;
   readonly recipients: Recipient[];
   bytes: number;
 }
@@ -121,7 +121,7 @@ function* findChosen(
   }
 }
 
-/** Gathers recipients of one lane and one number of attempts to batches, in the order of rows. */
+/** Gathers recipients of one lane, one zone and one number of attempts to batches, in the order of rows. */
 class NewBatches {
   readonly #tables: RetryTables;
   readonly #retry: Retry;
@@ -135,9 +135,9 @@ class NewBatches {
   }
 
   add({ recipient, attempts, bytes }: Found): void {
-    const lane = this.#retry.laneOf(recipient);
-    const name = `${attempts} ${lane}`;
-    const batch = this.#open.get(name) ?? { attempt: attempts + 1, lane, recipients: [], bytes: 0 };
+    const key = this.#retry.cutKeyOf(recipient);
+    const name = `${attempts} ${key.zone} ${key.lane}`;
+    const batch = this.#open.get(name) ?? { attempt: attempts + 1, key, recipients: [], bytes: 0 };
     batch.recipients.push(recipient);
     batch.bytes += bytes;
     this.#open.set(name, batch);
@@ -151,13 +151,13 @@ class NewBatches {
     this.#open.clear();
   }
 
-  #store({ attempt, lane, recipients }: OpenBatch): void {
+  #store({ attempt, key, recipients }: OpenBatch): void {
     const { campaignId, now } = this.#retry;
     // Batches of intake interleave, and what was of two lanes may be of one by now.
     recipients.sort((a, b) => a.row - b.row);
     const successor = {
+      ...key,
       attempt,
-      lane,
       bornAt: now,
       relay: '',
       dueAt: now,

@@ -4,7 +4,7 @@
 export const applicationId = 0x504f5354;
 
 /** Raised by one with every change of the tables; `migrations.ts` leads older files here. */
-export const formatVersion = 3;
+export const formatVersion = 4;
 
 /** Makes the tables of a new file. */
 export const createTables = `
@@ -54,11 +54,14 @@ CREATE TABLE batch (
   first_row INTEGER NOT NULL,
   last_row INTEGER NOT NULL,
   from_intake INTEGER NOT NULL,
-  relay TEXT NOT NULL DEFAULT ''
+  relay TEXT NOT NULL DEFAULT '',
+  zone TEXT NOT NULL DEFAULT '',
+  due_before INTEGER
 ) STRICT;
 
 CREATE INDEX batch_due ON batch (campaign_id, due_at, id, recipient_count);
 CREATE INDEX batch_lane ON batch (campaign_id, lane, due_at, id);
+CREATE INDEX batch_put_off ON batch (campaign_id) WHERE due_before IS NOT NULL;
 
 CREATE TABLE payload (
   batch_id INTEGER PRIMARY KEY,

@@ -10,6 +10,8 @@ export interface CampaignTime {
   readonly windows: readonly SendWindow[];
   /** IANA name, for recipients who have no zone of their own. */
   readonly zone: string;
+  /** Windows are on the clocks of each recipient; else all are in `zone`, whatever their own may be. */
+  readonly hasOwnZones?: boolean | undefined;
 }
 
 export type SendTime =

@@ -128,6 +128,12 @@ export class Picker {
     this.#forgetIdle(lane);
   }
 
+  /** So many recipients were picked, and nothing was asked for them: they do not count for the campaign's share. */
+  refund(id: number, recipients: number): void {
+    const campaign = this.#campaign(id);
+    campaign.pass -= recipients / campaign.weight;
+  }
+
   /** The batch that is next, which is then in hand; undefined where none may go now. */
   next(now: number): Pick | undefined {
     this.#unpark(now);

@@ -98,12 +98,27 @@ sendWindows:
       { weekdays: [0, 1, 2, 3, 4, 5, 6], fromMinute: 1320, toMinute: 1440 },
     ],
     zone: 'Europe/Berlin',
+    hasOwnZones: false,
   });
   assert.deepEqual(load(t, small).time, {
     startAt: undefined,
     deadlineAt: undefined,
     windows: [],
     zone: 'UTC',
+    hasOwnZones: false,
+  });
+});
+
+test('windows are on the clocks of each recipient where the list has a column for that', (t) => {
+  const windows = 'sendWindows: [{ from: "09:00", to: "17:00" }]\n';
+  const { time, list } = load(t, `${small}timezone: Europe/Rome\nlist: { timezone: tz }\n${windows}`);
+  assert.deepEqual([time.zone, time.hasOwnZones, list.zoneColumn], ['Europe/Rome', true, 'tz']);
+  assert.deepEqual(refuse(t, `${small}list: { timezone: tz }\n`), {
+    lines: [
+      'spring.yaml:4:19: list.timezone is there without sendWindows; ' +
+        'expected sendWindows, which are then on the clocks of each recipient, or no list.timezone',
+    ],
+    exitCode: 65,
   });
 });
 
@@ -179,11 +194,12 @@ test('attachments are read', (t) => {
 
 test('the list is described, and its file is found from the campaign', (t) => {
   const folder = makeFolder(t, {
-    'spring.yaml': `${small}list: { address: Mail, format: csv, delimiter: tab, charset: windows-1252, file: l.csv }`,
+    'spring.yaml': `${small}list: { address: Mail, timezone: Zone, format: csv, delimiter: tab, charset: windows-1252, file: l.csv }\nsendWindows: [{ from: "09:00", to: "17:00" }]`,
   });
   const { list } = loadCampaign(join(folder, 'spring.yaml'));
   assert.deepEqual(list, {
     addressColumn: 'Mail',
+    zoneColumn: 'Zone',
     format: 'csv',
     delimiter: '\t',
     charset: 'windows-1252',

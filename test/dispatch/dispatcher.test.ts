@@ -77,6 +77,7 @@ function batchesOf(rows: number, size: number) {
       firstRow: first,
       lastRow: last,
       lane: '',
+      zone: '',
       payload: packRecipients(recipients),
     });
   }

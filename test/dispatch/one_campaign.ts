@@ -34,6 +34,7 @@ export function oneCampaign(
     get inHand() {
       return dispatcher.inHand;
     },
+    waitsUntil: () => dispatcher.waitsUntil(id),
     stop: () => dispatcher.stop(),
     look: () => dispatcher.rouse(),
     /** Sends what is stored, to the end; then the dispatcher is stopped, too. */

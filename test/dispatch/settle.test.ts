@@ -28,6 +28,7 @@ function batchOf(rows: readonly number[], attempt = 1) {
     bornAt: 1000,
     recipientCount: rows.length,
     lane: 'x',
+    zone: 'Europe/Berlin',
     relay: '',
     payload: packRecipients(recipients),
   };

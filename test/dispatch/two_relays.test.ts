@@ -91,6 +91,7 @@ async function open(
       firstRow: index + 1,
       lastRow: index + 1,
       lane,
+      zone: '',
       payload: packRecipients([{ row: index + 1, line: index + 2, address: 'a@b.example', cells: [] }]),
     }));
     await ledger.storeIntake(id, { batches, refused: [], rows: lanes.length, columns: [] }, 0);

@@ -44,12 +44,13 @@ export interface Attempt {
   readonly at: number;
 }
 
-/** A state directory with a list of `rows`, stored at the beginning; a batch is of the lane of its first row. */
+/** A state directory with a list of `rows`, stored at the beginning; a batch is of the lane and the zone of its first row. */
 export async function makeWorld(
   context: TestContext,
   rows: number,
   batchRows = 250,
   laneOf: (row: number) => string = () => 'x',
+  zoneOf: (row: number) => string = () => '',
 ) {
   const directory = mkdtempSync(join(tmpdir(), 'posthaste-pace-'));
   context.after(() => rmSync(directory, { recursive: true }));
@@ -71,6 +72,7 @@ export async function makeWorld(
       firstRow,
       lastRow,
       lane: laneOf(firstRow),
+      zone: zoneOf(firstRow),
       payload: packRecipients(part),
     });
   }

@@ -64,6 +64,7 @@ test('every row becomes a recipient of a batch or a refused row', async () => {
       firstRow: 1,
       lastRow: 3,
       lane: '',
+      zone: '',
       recipients: [
         { row: 1, line: 2, address: 'a@example.com', cells: ['a@Example.com', 'Ann'] },
         { row: 3, line: 4, address: 'c@example.com', cells: ['c@example.com', 'C\nC'] },
@@ -74,6 +75,7 @@ test('every row becomes a recipient of a batch or a refused row', async () => {
       firstRow: 7,
       lastRow: 7,
       lane: '',
+      zone: '',
       recipients: [{ row: 7, line: 9, address: 'g@example.com', cells: ['g@example.com', 'G'] }],
     },
   ]);

@@ -27,6 +27,7 @@ test('a stored batch comes back whole', async (t) => {
     dueAt: 40,
     lane: 'slow',
     relay: '',
+    zone: '',
     recipientCount: 1,
     firstRow: 1,
     lastRow: 1,

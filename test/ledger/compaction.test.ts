@@ -100,7 +100,7 @@ test('a campaign that is not finished keeps its rows, and so does one that is no
   await ledger.compactCampaign(finished, 5000);
   await assert.rejects(ledger.compactCampaign(finished, 6000), /bug: campaign 2 was to be compacted/);
   await assert.rejects(
-    ledger.retryRows(finished, { fates: new Set(['rejected']) }, 0, () => ''),
+    ledger.retryRows(finished, { fates: new Set(['rejected']) }, 0, () => ({ lane: '', zone: '' })),
     /bug: rows of campaign 2 were to be retried after they went/,
   );
 });

@@ -49,7 +49,7 @@ async function retry(ledger: Ledger, campaignId: number, rows: number): Promise<
   await ledger.retryRows(campaignId, { fates: new Set(['rejected']) }, 9000, () => {
     seen += 1;
     if (seen === rows) process.kill(process.pid, 'SIGKILL');
-    return '';
+    return { lane: '', zone: '' };
   });
   process.kill(process.pid, 'SIGKILL');
 }

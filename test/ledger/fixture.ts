@@ -42,7 +42,7 @@ export async function storeList(
 }
 
 /** A new batch of these rows. */
-export function batchOf(rows: readonly number[], lane = ''): NewBatch {
+export function batchOf(rows: readonly number[], lane = '', zone = ''): NewBatch {
   const recipients = rows.map((row) => ({
     row,
     line: row + 1,
@@ -55,6 +55,7 @@ export function batchOf(rows: readonly number[], lane = ''): NewBatch {
     lastRow: Math.max(...rows),
     payload: packRecipients(recipients),
     lane,
+    zone,
   };
 }
 
@@ -111,7 +112,7 @@ export function settlementOf(batch: StoredBatch, deferred: readonly number[] = [
     batchId: batch.id,
     deliveries: accepted.map((row) => deliveryOf(row)),
     deferrals: deferred.map((row) => deferralOf(row, batch.attempt)),
-    successors: deferred.length === 0 ? [] : [{ ...batchOf(deferred, batch.lane), ...again }],
+    successors: deferred.length === 0 ? [] : [{ ...batchOf(deferred, batch.lane, batch.zone), ...again }],
   };
 }
 

@@ -10,6 +10,7 @@ import { migrationsFrom } from '../../src/ledger/migrations.ts';
 import { formatVersion } from '../../src/ledger/schema.ts';
 import { collectRows, makeDirectory, openFor, settlementOf } from './fixture.ts';
 import { makeFormat1 } from './format_1.ts';
+import { makeFormat3 } from './format_3.ts';
 
 const childFile = fileURLToPath(new URL('migrate_child.ts', import.meta.url));
 
@@ -45,6 +46,23 @@ test('a ledger of format 1 has the tables of a new one when it was opened, and o
   for (const directory of [old, fresh]) await (await openLedger({ directory })).close();
   assert.equal(versionOf(old), formatVersion);
   assert.deepEqual(shapeOf(old), shapeOf(fresh));
+});
+
+test('a ledger of format 3 has the tables of a new one, and its retries go on by their relay, in no zone of their own', async (t) => {
+  const [old, fresh] = [makeDirectory(t), makeDirectory(t)];
+  makeFormat3(old);
+  for (const directory of [old, fresh]) await (await openLedger({ directory })).close();
+  assert.deepEqual([versionOf(old), shapeOf(old)], [formatVersion, shapeOf(fresh)]);
+  const ledger = await openFor(t, old);
+  assert.deepEqual((await ledger.auditCampaign(1)).differences, []);
+  await ledger.undoPutOffs(1);
+  assert.equal((await ledger.claimOfLane(1, 'a.example', 11)).nextDueAt, 12);
+  const { batch } = await ledger.claimOfLane(1, 'a.example', 12);
+  assert.ok(batch);
+  assert.deepEqual([batch.attempt, batch.relay, batch.zone], [2, 'r', '']);
+  await ledger.settle([settlementOf(batch)]);
+  await ledger.finishCampaign(1, 20);
+  assert.deepEqual((await ledger.auditCampaign(1)).differences, []);
 });
 
 test('a migrated campaign has its list, its rows and their fates, and adds up', async (t) => {
@@ -95,6 +113,18 @@ test('a list that was half read in format 1 is the first of its campaign once it
   await ledger.completeIntake(2, { rows: 1, listDigest: 'a', columns: ['email'] });
   const campaign = await ledger.findCampaign('autumn');
   assert.deepEqual([campaign?.intake, campaign?.lists[0]?.digest], ['complete', 'a']);
+});
+
+test('a migration of format 3 that is killed, after whichever statement, leaves it; the next opening does it all', async (t) => {
+  for (let last = 1; last <= migrationsFrom(3).length + 1; last++) {
+    const directory = makeDirectory(t);
+    makeFormat3(directory);
+    const child = spawnSync(process.execPath, [childFile, directory, String(last)], { encoding: 'utf8' });
+    assert.deepEqual([child.signal, child.stdout], ['SIGKILL', ''], child.stderr);
+    assert.equal(versionOf(directory), 3);
+    await (await openLedger({ directory })).close();
+    assert.equal(versionOf(directory), formatVersion);
+  }
 });
 
 test('a migration that is killed, after whichever statement, leaves format 1; the next opening does it all', async (t) => {

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
-import type { Ledger, RetryChoice, Settlement, StoredBatch } from '../../src/ledger/ledger.ts';
+import type { CutKey, Ledger, RetryChoice, Settlement, StoredBatch } from '../../src/ledger/ledger.ts';
 import { packRecipients } from '../../src/mail/batch.ts';
 import type { Delivery } from '../../src/mail/delivery.ts';
 import { sumTally, type RetriableFate } from '../../src/mail/outcome.ts';
@@ -19,7 +19,7 @@ import {
   storeList,
 } from './fixture.ts';
 
-const noLane = (): string => '';
+const noLane = (): CutKey => ({ lane: '', zone: '' });
 
 function choose(fates: readonly RetriableFate[], categories?: readonly string[]): RetryChoice {
   return { fates: new Set(fates), categories: categories && new Set(categories) };
@@ -114,7 +114,10 @@ test('batches hold up to 250 rows of one lane and as many attempts, in the order
     Array.from({ length: 8 }, (_, n) => Array.from({ length: 100 }, (_, k) => n * 100 + k + 1)),
   );
   await finishAll(ledger, id, (row) => ({ fate: 'expired', attempts: row % 10 === 0 ? 4 : 1 }));
-  await ledger.retryRows(id, choose(['expired']), 0, ({ row }) => (row % 2 === 0 ? 'even' : 'odd'));
+  await ledger.retryRows(id, choose(['expired']), 0, ({ row }) => ({
+    lane: row % 2 === 0 ? 'even' : 'odd',
+    zone: '',
+  }));
   const batches = await claimAll(ledger, id);
   const seen: number[] = [];
   for (const batch of batches) {
@@ -205,7 +208,7 @@ test('batches of large rows are cut by their size, too', async (t) => {
   const large = 'x'.repeat(300_000);
   const batches = [1, 2, 3, 4, 5, 6, 7].map((row) => {
     const payload = packRecipients([{ row, line: row, address: 'a@example.com', cells: [large] }]);
-    return { recipientCount: 1, firstRow: row, lastRow: row, lane: '', payload };
+    return { recipientCount: 1, firstRow: row, lastRow: row, lane: '', zone: '', payload };
   });
   await ledger.storeIntake(id, { batches, refused: [], rows: 7, columns }, 0);
   await ledger.completeIntake(id, { rows: 7, listDigest: '', columns });
@@ -230,9 +233,9 @@ test('a choice that no row meets changes nothing', async (t) => {
   assert.deepEqual(await ledger.findCampaign('spring'), before);
 });
 
-function failAtThree({ row }: { row: number }): string {
+function failAtThree({ row }: { row: number }): CutKey {
   if (row === 3) throw new Error('no lane');
-  return '';
+  return noLane();
 }
 
 test('a retry that fails in the middle has not happened', async (t) => {
@@ -260,7 +263,7 @@ test('a row whose recipient is not where it was stored stops the retry as a bug'
   const ledger = await openFor(t);
   const { id } = await ledger.createCampaign({ name: 'spring', planDigest: '', createdAt: 0 });
   const payload = packRecipients([{ row: 1, line: 2, address: 'r1@example.com', cells: cellsOf(1) }]);
-  const batch = { recipientCount: 2, firstRow: 1, lastRow: 2, lane: '', payload };
+  const batch = { recipientCount: 2, firstRow: 1, lastRow: 2, lane: '', zone: '', payload };
   await ledger.storeIntake(id, { batches: [batch], refused: [], rows: 2, columns }, 0);
   await ledger.completeIntake(id, { rows: 2, listDigest: '', columns });
   const [claimed] = await claimAll(ledger, id);

@@ -77,6 +77,21 @@ test('time in which a campaign had nothing to send is no credit', () => {
   assert.deepEqual([counts.get(1), counts.get(2)], [50, 50]);
 });
 
+test('what was picked and given back is no part of a share', () => {
+  const picker = new Picker();
+  picker.setCampaign(1, 2);
+  picker.setCampaign(2, 1);
+  for (let index = 0; index < 500; index += 1) {
+    picker.add(1, 'a', 100);
+    assert.deepEqual(pickAll(picker, 0, 1), [{ campaign: 1, lane: 'a' }]);
+    picker.refund(1, 100);
+  }
+  addMany(picker, 1, 'a', 100);
+  addMany(picker, 2, 'a', 100);
+  const counts = countBy(pickAll(picker, 0, 90), ({ campaign }) => campaign);
+  assert.deepEqual([counts.get(1), counts.get(2)], [60, 30]);
+});
+
 test('a lane that is blocked delays no other, and goes on when its time has come', () => {
   const picker = new Picker();
   for (const id of [1, 2]) {
