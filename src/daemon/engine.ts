@@ -90,7 +90,7 @@ export class Engine {
     this.#options = { ...options, relays };
     const { limits, pool } = this.threads;
     limits.change(limitPlanOf(this.#options));
-    pool.change(liveSetupOf(this.#options));
+    pool.change(liveSetupOf(this.#options, limits));
     for (const { name, maxConnections } of relays.slice(this.dispatcher.relays.count))
       this.dispatcher.relays.add({ name, maxSessions: maxConnections });
     this.#holdWhatIsGone(new Set(options.relays.map(({ name }) => name)));

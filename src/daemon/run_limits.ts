@@ -1,6 +1,6 @@
 // The limits of a run: which there are, by subject, and which of them a batch's messages need.
 import type { Clock } from '../base/clock.ts';
-import { formatRate, type Pace } from '../base/quantity.ts';
+import { formatByteRate, formatRate, type Pace, type Rate } from '../base/quantity.ts';
 import { sharedLane } from '../mail/batch.ts';
 import type { Limit } from '../schedule/limiter.ts';
 import type { RateLimit } from '../schedule/limit_record.ts';
@@ -32,6 +32,13 @@ export interface TaskLimits {
   readonly limits: readonly number[];
   /** Those of them that are held until the message is settled. */
   readonly slots: readonly number[];
+  /** Those of them that count bytes, and what people know them as: "relay primary bytes 10MB/s". */
+  readonly bytes: readonly ByteLimit[];
+}
+
+interface ByteLimit {
+  readonly limit: number;
+  readonly text: string;
 }
 
 /** What limits are about: "all", "relay primary", "campaign spring", "lane gmail". */
@@ -40,6 +47,8 @@ interface SubjectLimits extends TaskLimits {
   readonly names: readonly string[];
   /** The limit that sets the pace; undefined where there is none that may be slowed down. */
   readonly pace: RateLimit | undefined;
+  /** What a new session has to be granted by. */
+  readonly connections: readonly number[];
 }
 
 /** What the limits of a subject have granted, and how often they were the ones to hold a message up. */
@@ -85,7 +94,7 @@ export class RunLimits {
 
   /** Whether anything has to be written to disk before it is granted, or may have to once its lane comes. */
   get hasQuotas(): boolean {
-    return this.#hasQuotas || [...this.#lanes.values()].some(({ pace }) => pace.rates.some(isDurable));
+    return this.#hasQuotas || [...this.#lanes.values()].some(({ pace }) => hasDurable(pace));
   }
 
   /** Gives relays that are warmed up the volume of a day that has begun. To be called every second. */
@@ -129,7 +138,14 @@ export class RunLimits {
     return {
       limits: subjects.flatMap((one) => one?.limits ?? []),
       slots: subjects.flatMap((one) => one?.slots ?? []),
+      bytes: subjects.flatMap((one) => one?.bytes ?? []),
     };
+  }
+
+  /** What a new session to a relay needs. */
+  ofConnections(relay: string): readonly number[] {
+    const subjects = [this.#subjects.get('all'), this.#subjects.get(`relay ${relay}`)];
+    return subjects.flatMap((one) => one?.connections ?? []);
   }
 
   /** Leaves a share of the rate that sets the pace of a lane or relay; where there is none, nothing. */
@@ -163,7 +179,9 @@ export class RunLimits {
   #describeLongest(leastMs: number, isMeant: (name: string) => boolean): string | undefined {
     const nowMs = this.#clock.monotonic();
     const from = nowMs + Math.min(leastMs, 0);
-    const longest = this.table.binding(from).find(({ name }) => isMeant(name));
+    const meant = this.table.binding(from).filter(({ name }) => isMeant(name));
+    // While no session may be opened, those that are open work on.
+    const longest = meant.find(({ name }) => !name.includes(` ${connectionsWord} `)) ?? meant[0];
     if (longest === undefined || longest.untilMs - nowMs < leastMs) return undefined;
     if (longest.untilMs - nowMs < longHoldMs) return this.#textOf(longest.name);
     const until = new Date(this.#clock.now() + longest.untilMs - nowMs);
@@ -218,8 +236,11 @@ export class RunLimits {
   /** As many as are configured: a metric has a series for each. */
   #subjectOf(name: string): string {
     const [kind = '', subject = ''] = name.split(' ');
-    if (kind === 'relay' || (kind === 'lane' && this.#lanes.has(subject))) return `${kind} ${subject}`;
-    return kind;
+    const isNamed = kind === 'relay' || (kind === 'lane' && this.#lanes.has(subject));
+    const who = isNamed ? `${kind} ${subject}` : kind;
+    // Bytes and sessions are no messages, and not to be added to them.
+    const what = / (bytes|connectionRate) per /.exec(name)?.[1];
+    return what === undefined ? who : `${who} ${what}`;
   }
 
   #textOf(name: string): string {
@@ -247,31 +268,36 @@ export class RunLimits {
    * The shortest window sets the pace. The others have none: of [20/s, 50000/d] the day would otherwise let one
    * go every 1.7 s.
    */
-  #put(subject: string, { rates, burst }: Pace, maxConnections?: number): SubjectLimits {
+  #put(subject: string, own: Pace, maxConnections?: number): SubjectLimits {
     const factor = this.#factors.get(subject) ?? 1;
-    const made = rates.map((rate, position): RateLimit => {
-      // Without the count: what was granted must be found again when the limit is changed.
-      const name = `${subject} per ${rate.perMs} ms`;
-      const atOnce = position === 0 ? burst : rate.count;
-      return { kind: 'rate', name, rate, burst: atOnce ?? 1, isDurable: isDurable(rate) };
-    });
+    const made = limitsOf('rate', subject, own.rates, own.burst);
     const [first] = made;
     // A provider's day has so many, however slowly they go.
     const pace = first?.isDurable === true ? undefined : first;
     const limits = made.map((limit) =>
       this.#putOne(limit === pace ? slowed(limit, factor) : limit, `${subject} ${formatRate(limit.rate)}`),
     );
+    const inBytes = limitsOf('bytes', `${subject} ${bytesWord}`, own.bytes);
+    const bytes = inBytes.map((limit): ByteLimit => {
+      const text = `${subject} ${bytesWord} ${formatByteRate(limit.rate)}`;
+      return { limit: this.#putOne(limit, text), text };
+    });
+    const opening = limitsOf('rate', `${subject} ${connectionsWord}`, own.connections);
+    const connections = opening.map((limit) =>
+      this.#putOne(limit, `${subject} ${connectionsWord} ${formatRate(limit.rate)}`),
+    );
     const slots = maxConnections === undefined ? [] : [this.#putSlots(subject, maxConnections)];
-    const names = made.map(({ name }) => name);
+    const names = [...made, ...inBytes, ...opening].map(({ name }) => name);
     const volume = this.#putVolume(subject);
     if (volume !== undefined) names.push(volumeName(subject));
     if (volume !== undefined) limits.push(volume);
     if (slots.length > 0) names.push(slotsName(subject));
     for (const name of this.#subjects.get(subject)?.names ?? [])
       if (!names.includes(name)) this.#remove(name);
-    const put = { limits: [...limits, ...slots], slots, names, pace };
+    const all = [...limits, ...bytes.map(({ limit }) => limit), ...slots];
+    const put = { limits: all, slots, bytes, names, pace, connections };
     this.#subjects.set(subject, put);
-    this.#hasQuotas ||= rates.some(isDurable);
+    this.#hasQuotas ||= hasDurable(own);
     return put;
   }
 
@@ -322,6 +348,23 @@ export class RunLimits {
   }
 }
 
+/** Between the subject and the window in a name, and in what people read: the key. */
+const [bytesWord, connectionsWord] = ['bytes', 'connectionRate'];
+
+/** Names are without the count: what was granted must be found again when the limit is changed. */
+function limitsOf(
+  kind: RateLimit['kind'],
+  about: string,
+  rates: readonly Rate[] = [],
+  burst?: number,
+): RateLimit[] {
+  return rates.map((rate, position) => {
+    const atOnce = position === 0 ? burst : rate.count;
+    const name = `${about} per ${rate.perMs} ms`;
+    return { kind, name, rate, burst: atOnce ?? 1, isDurable: isDurable(rate) };
+  });
+}
+
 function volumeName(subject: string): string {
   return `${subject} warm-up`;
 }
@@ -333,6 +376,10 @@ function slotsName(subject: string): string {
 function slowed(limit: RateLimit, factor: number): RateLimit {
   const { count, perMs } = limit.rate;
   return { ...limit, rate: { count: Math.max(1, Math.floor(count * factor)), perMs } };
+}
+
+function hasDurable({ rates, bytes = [], connections = [] }: Pace): boolean {
+  return [...rates, ...bytes, ...connections].some(isDurable);
 }
 
 function isDurable({ perMs }: { readonly perMs: number }): boolean {

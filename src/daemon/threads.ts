@@ -64,7 +64,7 @@ export function startThreads(options: EngineOptions): EngineThreads {
   const most = Math.min(...relays.map(({ maxConnections }) => maxConnections));
   const pool = openWorkerPool(
     {
-      ...liveSetupOf(options),
+      ...liveSetupOf(options, limits),
       threads: Math.min(threads, most),
       limiter: limits.table.memory,
       journal: { directory, run, durability },
@@ -75,13 +75,14 @@ export function startThreads(options: EngineOptions): EngineThreads {
   return { pool, limits, journals };
 }
 
-/** What threads need of relays: limits are not theirs to know, so that a changed one leaves their sessions as they are. */
-export function liveSetupOf({ relays, dkim }: EngineOptions): LiveSetup {
+/** What threads need of relays: limits are theirs as handles only, so that a changed one leaves their sessions as they are. */
+export function liveSetupOf({ relays, dkim }: EngineOptions, limits: RunLimits): LiveSetup {
   const bare = relays.map((relay): RelayOptions => {
     const { pace: _, warmUp: _warmUp, ...rest } = relay;
     return rest;
   });
-  return { relays: bare, dkim };
+  const connectionLimits = relays.map(({ name }) => limits.ofConnections(name));
+  return { relays: bare, connectionLimits, dkim };
 }
 
 /** The limits that an engine has before any campaign. */

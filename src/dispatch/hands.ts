@@ -22,7 +22,7 @@ export interface BatchRunner {
 /** The part of a task that is not the batch. */
 export type TaskFrame = Pick<
   BatchTask,
-  'relay' | 'limits' | 'slots' | 'weight' | 'mostSenderRefusals' | 'planKey' | 'plan'
+  'relay' | 'limits' | 'slots' | 'bytes' | 'weight' | 'mostSenderRefusals' | 'planKey' | 'plan'
 >;
 
 /** A batch in hand; `goesBy` is the number of the relay that it was given for. */

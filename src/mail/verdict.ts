@@ -101,7 +101,7 @@ export function judgeFailure(stage: Stage, failure: Failure): Verdict {
 
 /** Classifies what no reply tells: a row that gave no message, what the relay does not offer, our own stop. */
 export function judgeLocally(
-  incident: 'unmakeable' | 'oversize' | 'uncarried' | 'lacking' | 'stopped',
+  incident: 'unmakeable' | 'oversize' | 'overlimit' | 'uncarried' | 'lacking' | 'stopped',
   text: string,
 ): Verdict {
   return judge('idle', incidents[incident], text);

@@ -1,6 +1,6 @@
 // The permit queue of one thread: who waits for which limit, so that only those are asked about who may be granted.
 import { Heap } from '../base/heap.ts';
-import { noLimit, type Limiter } from './limiter.ts';
+import { noLimit, type Limiter, type Refusal } from './limiter.ts';
 
 /*
  * 10,000 runs that wait for limits cannot all be asked about at every turn. So whoever is refused joins the line of
@@ -25,7 +25,7 @@ interface Line<T> {
 
 export class PermitQueue<T extends object> {
   readonly #limiter: Limiter;
-  readonly #limitsOf: (item: T) => readonly number[];
+  readonly #ask: (item: T, nowMs: number) => Refusal | undefined;
   readonly #weightOf: (item: T) => number;
   readonly #ready = new Heap<T>();
   /** Of items that were here. */
@@ -39,14 +39,14 @@ export class PermitQueue<T extends object> {
   #busyUntilMs = 0;
   #size = 0;
 
-  /** Twice the weight is twice the share. */
+  /** `ask` takes an item's permits of that limiter, or says why not. Twice the weight is twice the share. */
   constructor(
     limiter: Limiter,
-    limitsOf: (item: T) => readonly number[],
+    ask: (item: T, nowMs: number) => Refusal | undefined,
     weightOf: (item: T) => number = () => 1,
   ) {
     this.#limiter = limiter;
-    this.#limitsOf = limitsOf;
+    this.#ask = ask;
     this.#weightOf = weightOf;
     this.#changesSeen = limiter.changes;
   }
@@ -63,7 +63,7 @@ export class PermitQueue<T extends object> {
   }
 
   /** The next item that has its permits, and is no longer in the queue; undefined where none may be granted now. */
-  take(nowMs: number, sizeBytes = 0): T | undefined {
+  take(nowMs: number): T | undefined {
     this.#followChanges();
     if (nowMs < this.#busyUntilMs) return undefined;
     for (;;) {
@@ -72,7 +72,7 @@ export class PermitQueue<T extends object> {
       const source = isDue ? line.items : this.#ready;
       const item = source.peek();
       if (item === undefined) return undefined;
-      const refusal = this.#limiter.take(this.#limitsOf(item), nowMs, sizeBytes);
+      const refusal = this.#ask(item, nowMs);
       if (refusal?.limit === noLimit) {
         this.#busyUntilMs = refusal.retryAtMs;
         return undefined;
