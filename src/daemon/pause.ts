@@ -21,12 +21,17 @@ export function guardRules({ senderRefusals, rejected, of }: PauseAbove): GuardR
 }
 
 /** What the run ends with. Nobody but those named in the reason has got a fate by it. */
-export function pausedError(campaign: string, { kind, text }: GuardPause): PosthasteError {
-  const cure = kind === 'senderRefused' ? 'mend what the reply says' : 'look at where the list comes from';
+export function pausedError(campaign: string, pause: GuardPause): PosthasteError {
+  const { text } = pause;
   return new PosthasteError({
     code: 'ERR_CAMPAIGN_PAUSED',
     message: `campaign "${campaign}" is paused: ${text}`,
-    hint: `${cure}; then the same command goes on, and posthaste retry sends to those who were rejected`,
+    hint: `${cureOf(pause)}; then the same command goes on, and posthaste retry sends to those who were rejected`,
     exitCode: ExitCode.tempFail,
   });
+}
+
+function cureOf({ kind, verdict }: GuardPause): string {
+  if (kind !== 'senderRefused') return 'look at where the list comes from';
+  return verdict?.replyCode === 0 ? 'raise the limit, or send less in a message' : 'mend what the reply says';
 }

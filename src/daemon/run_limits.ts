@@ -1,12 +1,21 @@
 // The limits of a run: which there are, by subject, and which of them a batch's messages need.
 import type { Clock } from '../base/clock.ts';
-import { formatByteRate, formatRate, type Pace, type Rate } from '../base/quantity.ts';
+import { formatByteRate, formatRate, type Pace } from '../base/quantity.ts';
 import { sharedLane } from '../mail/batch.ts';
 import type { Limit } from '../schedule/limiter.ts';
 import type { RateLimit } from '../schedule/limit_record.ts';
 import { LimitTable } from '../schedule/limit_table.ts';
 import type { QuotaState } from '../schedule/quota_lease.ts';
 import { warmUpToday, type WarmUpPlan } from '../schedule/warm_up.ts';
+import {
+  bytesWord,
+  connectionsWord,
+  hasDurable,
+  limitsOf,
+  slotsName,
+  slowed,
+  volumeName,
+} from './limit_names.ts';
 
 /** A lane's limits. */
 export interface LaneLimits {
@@ -25,6 +34,8 @@ export interface LimitPlan {
     readonly warmUp?: WarmUpPlan | undefined;
   }[];
   readonly lanes: readonly LaneLimits[];
+  /** So many new sessions may be opened at once, within their limit: one for each thread; absent: one. */
+  readonly threads?: number;
 }
 
 /** What a message has to be granted by: handles of the table. */
@@ -39,6 +50,8 @@ export interface TaskLimits {
 interface ByteLimit {
   readonly limit: number;
   readonly text: string;
+  /** What it ever grants at once. */
+  readonly mostBytes: number;
 }
 
 /** What limits are about: "all", "relay primary", "campaign spring", "lane gmail". */
@@ -58,8 +71,6 @@ interface SubjectCounts {
   readonly refusals: number;
 }
 
-/** From so long windows on a restart would forget what a provider does not. */
-const durableFromMs = 3_600_000;
 /** What is over sooner is a pace, and nothing that one waits for. */
 const longHoldMs = 2000;
 /** What bound so lately binds: between two permits of a pace there is always a moment without. */
@@ -83,11 +94,13 @@ export class RunLimits {
   /** What of each limit is among them. */
   readonly #seen = new Map<string, Omit<SubjectCounts, 'limit'>>();
   readonly #clock: Clock;
+  readonly #threads: number;
   /** Whether anything has to be written to disk before it is granted. */
   #hasQuotas = false;
 
   constructor(plan: LimitPlan, clock: Clock) {
     this.#clock = clock;
+    this.#threads = plan.threads ?? 1;
     this.#lanes = new Map(plan.lanes.map((lane) => [lane.name, lane]));
     this.#putShared(plan);
   }
@@ -140,6 +153,15 @@ export class RunLimits {
       slots: subjects.flatMap((one) => one?.slots ?? []),
       bytes: subjects.flatMap((one) => one?.bytes ?? []),
     };
+  }
+
+  /** A limit that never lets a message of so many bytes go by any of the relays; lanes are of some recipients only. */
+  findTooSmall(campaign: string, relays: readonly string[], sizeBytes: number): string | undefined {
+    const findOf = (subject: string): string | undefined =>
+      this.#subjects.get(subject)?.bytes.find(({ mostBytes }) => mostBytes < sizeBytes)?.text;
+    const ofRelays = relays.map((relay) => findOf(`relay ${relay}`));
+    const everywhere = ofRelays.includes(undefined) ? undefined : ofRelays[0];
+    return findOf('all') ?? findOf(`campaign ${campaign}`) ?? everywhere;
   }
 
   /** What a new session to a relay needs. */
@@ -280,9 +302,9 @@ export class RunLimits {
     const inBytes = limitsOf('bytes', `${subject} ${bytesWord}`, own.bytes);
     const bytes = inBytes.map((limit): ByteLimit => {
       const text = `${subject} ${bytesWord} ${formatByteRate(limit.rate)}`;
-      return { limit: this.#putOne(limit, text), text };
+      return { limit: this.#putOne(limit, text), text, mostBytes: limit.rate.count };
     });
-    const opening = limitsOf('rate', `${subject} ${connectionsWord}`, own.connections);
+    const opening = limitsOf('rate', `${subject} ${connectionsWord}`, own.connections, this.#threads);
     const connections = opening.map((limit) =>
       this.#putOne(limit, `${subject} ${connectionsWord} ${formatRate(limit.rate)}`),
     );
@@ -346,42 +368,4 @@ export class RunLimits {
     this.#saved.delete(name);
     this.table.restore([state], this.#clock.monotonic(), this.#clock.now());
   }
-}
-
-/** Between the subject and the window in a name, and in what people read: the key. */
-const [bytesWord, connectionsWord] = ['bytes', 'connectionRate'];
-
-/** Names are without the count: what was granted must be found again when the limit is changed. */
-function limitsOf(
-  kind: RateLimit['kind'],
-  about: string,
-  rates: readonly Rate[] = [],
-  burst?: number,
-): RateLimit[] {
-  return rates.map((rate, position) => {
-    const atOnce = position === 0 ? burst : rate.count;
-    const name = `${about} per ${rate.perMs} ms`;
-    return { kind, name, rate, burst: atOnce ?? 1, isDurable: isDurable(rate) };
-  });
-}
-
-function volumeName(subject: string): string {
-  return `${subject} warm-up`;
-}
-
-function slotsName(subject: string): string {
-  return `${subject} maxConnections`;
-}
-
-function slowed(limit: RateLimit, factor: number): RateLimit {
-  const { count, perMs } = limit.rate;
-  return { ...limit, rate: { count: Math.max(1, Math.floor(count * factor)), perMs } };
-}
-
-function hasDurable({ rates, bytes = [], connections = [] }: Pace): boolean {
-  return [...rates, ...bytes, ...connections].some(isDurable);
-}
-
-function isDurable({ perMs }: { readonly perMs: number }): boolean {
-  return perMs >= durableFromMs;
 }

@@ -86,8 +86,8 @@ export function liveSetupOf({ relays, dkim }: EngineOptions, limits: RunLimits):
 }
 
 /** The limits that an engine has before any campaign. */
-export function limitPlanOf({ pace, relays, lanes }: EngineOptions): LimitPlan {
-  return { pace, relays, lanes: lanes?.groups ?? [] };
+export function limitPlanOf({ pace, relays, lanes, threads }: EngineOptions): LimitPlan {
+  return { pace, relays, lanes: lanes?.groups ?? [], threads };
 }
 
 /** A batch of an interrupted list may be of one more, the lane without a name. */

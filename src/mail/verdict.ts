@@ -107,9 +107,12 @@ export function judgeLocally(
   return judge('idle', incidents[incident], text);
 }
 
+/** Messages of a campaign are mostly of one size. */
+const overLimitCode = incidents.overlimit.code;
+
 /** True where every other message of the campaign is likely to meet the same: who pauses it spares its sender. */
 export function concernsCampaign(verdict: Verdict): boolean {
-  return verdict.code.startsWith('sender-');
+  return verdict.code.startsWith('sender-') || verdict.code === overLimitCode;
 }
 
 function isPositive(stage: Stage, replyCode: number): boolean {

@@ -30,8 +30,8 @@ export interface Work<T extends Transaction> {
   /** The next transaction for a session with these extensions; undefined when there is none. */
   take(extensions: Extensions): T | Wait | undefined;
   settle(settled: Settled<T>): void;
-  /** Leave to open one more session now, or how long there is none; absent: there is always. */
-  takeOpening?(): Wait | undefined;
+  /** Leave to open a session beside `others` now, or how long there is none; absent: there is always. */
+  takeOpening?(others: number): Wait | undefined;
   /** No session is open and none could be opened: the relay is out of reach for now. */
   relayFailed(failure: HandshakeFailure): void;
 }
@@ -301,15 +301,15 @@ export class Pool<T extends Transaction> implements SessionOwner<T> {
   /** Asked when the connection is about to be made, and not before it waits for its turn. */
   #mayOpen(): boolean {
     if (this.#openTimer !== undefined) return false;
-    const wait = this.#work.takeOpening?.();
+    const wait = this.#work.takeOpening?.(this.#sessions.size + this.#opening - 1);
     if (wait === undefined) return true;
     const delayMs = Math.max(1, Math.min(wait.delayMs, mostOpenWaitMs));
+    // Sessions that are open work on; where there is none, everything waits for this limit. First, so that it is over first.
+    if (this.#sessions.size === 0) this.#wakeAfter(delayMs);
     this.#openTimer = setTimeout(() => {
       this.#openTimer = undefined;
       this.#openAsNeeded();
     }, delayMs);
-    // Sessions that are open work on; where there is none, everything waits for this limit.
-    if (this.#sessions.size === 0) this.#wakeAfter(delayMs);
     return false;
   }
 
@@ -317,7 +317,7 @@ export class Pool<T extends Transaction> implements SessionOwner<T> {
   async #awaitOpening(): Promise<boolean> {
     for (;;) {
       if (this.#closed) return false;
-      const wait = this.#work.takeOpening?.();
+      const wait = this.#work.takeOpening?.(0);
       if (wait === undefined) return true;
       await new Promise((resolve) => setTimeout(resolve, Math.min(wait.delayMs, mostOpenWaitMs)));
     }

@@ -50,6 +50,9 @@ interface Flow {
   runs: BatchRun[];
 }
 
+/** How much later than a thread without one a thread asks that has sessions: first of all, and after each refusal. */
+const [firstCourtesyMs, courtesyMs] = [500, 10];
+
 /**
  * Flows take turns, so that no lane waits for another's permits; within one the oldest run is finished first, for while its last
  * recipients are under way the next one keeps the sessions busy.
@@ -65,6 +68,8 @@ export class RelayWork implements Work<RowTransaction> {
   readonly #held = new HeldMessages<Flow>();
   /** Handles of what a new session is granted by. */
   #connectionLimits: readonly number[] = [];
+  /** Until then one session is enough. -Infinity before there was one. */
+  #courteousUntilMs = -Infinity;
 
   constructor(limiter: Limiter, clock: Clock, compiled: (run: BatchRun) => CompiledCampaign) {
     this.#limiter = limiter;
@@ -120,11 +125,19 @@ export class RelayWork implements Work<RowTransaction> {
     this.#connectionLimits = limits;
   }
 
-  takeOpening(): Wait | undefined {
+  /** A thread that has no session goes first: without one, what it has to send waits. */
+  takeOpening(others: number): Wait | undefined {
     if (this.#connectionLimits.length === 0) return undefined;
     const nowMs = this.#clock.monotonic();
+    if (others > 0 && nowMs < this.#courteousUntilMs)
+      return { kind: 'wait', delayMs: this.#courteousUntilMs - nowMs };
     const refusal = this.#limiter.take(this.#connectionLimits, nowMs);
-    return refusal === undefined ? undefined : { kind: 'wait', delayMs: refusal.retryAtMs - nowMs };
+    if (refusal !== undefined) {
+      const laterMs = others > 0 ? courtesyMs : 0;
+      return { kind: 'wait', delayMs: refusal.retryAtMs - nowMs + laterMs };
+    }
+    if (this.#courteousUntilMs === -Infinity) this.#courteousUntilMs = nowMs + firstCourtesyMs;
+    return undefined;
   }
 
   #ask(flow: Flow, nowMs: number): Refusal | undefined {
@@ -172,6 +185,7 @@ export class RelayWork implements Work<RowTransaction> {
       `the message has ${sizeBytes} bytes, more than "${text}" ever grants`,
     );
     run.settle(takeNext(flow, run).row, 'rejected', verdict);
+    this.#spareTheRest(run, verdict);
   }
 
   /** The next recipient of a flow that has its permits; what it does not need of them it gives back. */
@@ -218,7 +232,10 @@ export class RelayWork implements Work<RowTransaction> {
   #spareTheRest(run: BatchRun, verdict: Verdict): void {
     run.senderRefusals = concernsCampaign(verdict) ? run.senderRefusals + 1 : 0;
     if (run.senderRefusals >= run.task.mostSenderRefusals)
-      this.#giveBackFlow(run, judgeLocally('stopped', 'the sender is refused: nobody else was tried'));
+      this.#giveBackFlow(
+        run,
+        judgeLocally('stopped', 'everybody else of the campaign would meet the same: nobody else was tried'),
+      );
     else if (verdict.kind === 'unsent' && isThrottling(verdict)) {
       const spared = judgeLocally('stopped', 'the relay wants a pause: nobody else was tried');
       if (isOfLane(verdict)) this.#giveBackFlow(run, spared);

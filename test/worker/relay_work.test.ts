@@ -284,9 +284,16 @@ test('a message that has waited for a minute is composed anew, for it tells when
 test('a new session is granted by its limits, and by none where there are none', () => {
   const table = new LimitTable();
   const handle = table.put({ kind: 'rate', name: 'opening', rate: { count: 10, perMs: 1000 } });
-  const { work } = openWork(neverFails, { memory: table.memory, limits: [], slots: [] });
-  assert.deepEqual([work.takeOpening(), work.takeOpening()], [undefined, undefined]);
+  const time = { ms: 1000 };
+  const { work } = openWork(neverFails, { memory: table.memory, limits: [], slots: [], time });
+  assert.deepEqual([work.takeOpening(0), work.takeOpening(1)], [undefined, undefined]);
   work.limitOpening([handle]);
-  assert.equal(work.takeOpening(), undefined);
-  assert.deepEqual(work.takeOpening(), { kind: 'wait', delayMs: 101 });
+  assert.equal(work.takeOpening(0), undefined);
+  assert.deepEqual(work.takeOpening(0), { kind: 'wait', delayMs: 101 });
+  // Whoever has one leaves the next to a thread that has none.
+  assert.deepEqual(work.takeOpening(1), { kind: 'wait', delayMs: 500 });
+  time.ms += 500;
+  assert.equal(work.takeOpening(1), undefined);
+  const wait = work.takeOpening(1);
+  assert.ok(wait !== undefined && wait.delayMs > 101, `${wait?.delayMs}`);
 });
