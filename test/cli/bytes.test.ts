@@ -5,7 +5,7 @@ import { connect, createServer } from 'node:net';
 import { test, type TestContext } from 'node:test';
 import type { SandboxOptions } from '../../src/sandbox/options.ts';
 import { startSandbox, type Sandbox } from '../../src/sandbox/sandbox.ts';
-import { mostInWindow } from '../schedule/windows.ts';
+import { mostBytesInWindow, mostInWindow, type Weighed } from '../schedule/windows.ts';
 import { campaignYaml, Folder, makeList, summaryIn } from './posthaste.ts';
 
 const args = ['send', 'campaign.yaml', 'list.csv', '--config', 'posthaste.yaml', '--json'];
@@ -30,29 +30,11 @@ async function until(condition: () => boolean): Promise<void> {
 /** Each recipient's message has some 5 KB. */
 const bigYaml = `${campaignYaml}headers: { X-Filler: "${'filler '.repeat(700)}" }\n`;
 
-interface Arrival {
-  readonly at: number;
-  readonly bytes: number;
-}
-
-function arrivals(sandbox: Sandbox): Arrival[] {
+function arrivals(sandbox: Sandbox): Weighed[] {
   return sandbox
     .messages()
     .map(({ receivedAt, data }) => ({ at: receivedAt, bytes: data.length }))
     .sort((a, b) => a.at - b.at);
-}
-
-function mostBytesInWindow(all: readonly Arrival[], windowMs: number): number {
-  let [most, held, oldest] = [0, 0, 0];
-  for (const { at, bytes } of all) {
-    held += bytes;
-    for (let one = all[oldest]; one !== undefined && at - one.at >= windowMs; one = all[oldest]) {
-      held -= one.bytes;
-      oldest += 1;
-    }
-    most = Math.max(most, held);
-  }
-  return most;
 }
 
 /**
