@@ -300,7 +300,7 @@ export class Pool<T extends Transaction> implements SessionOwner<T> {
 
   /** Asked when the connection is about to be made, and not before it waits for its turn. */
   #mayOpen(): boolean {
-    if (this.#openTimer !== undefined) return false;
+    if (this.#closed || this.#openTimer !== undefined) return false;
     const wait = this.#work.takeOpening?.(this.#sessions.size + this.#opening - 1);
     if (wait === undefined) return true;
     const delayMs = Math.max(1, Math.min(wait.delayMs, mostOpenWaitMs));

@@ -18,6 +18,7 @@ import type { BatchRun } from './batch_run.ts';
 import type { BatchReport, BatchTask } from './contract.ts';
 import { HeldMessages, type MadeMessage } from './held_messages.ts';
 import { findFlaw, judgeLack } from './judge_offer.ts';
+import { Openings } from './openings.ts';
 
 /** A transaction that knows where it came from. */
 export interface RowTransaction extends Transaction {
@@ -50,9 +51,6 @@ interface Flow {
   runs: BatchRun[];
 }
 
-/** How much later than a thread without one a thread asks that has sessions: first of all, and after each refusal. */
-const [firstCourtesyMs, courtesyMs] = [500, 10];
-
 /**
  * Flows take turns, so that no lane waits for another's permits; within one the oldest run is finished first, for while its last
  * recipients are under way the next one keeps the sessions busy.
@@ -66,13 +64,11 @@ export class RelayWork implements Work<RowTransaction> {
   /** How many flows a campaign has: its share is theirs together, however many lanes it has. */
   readonly #flowCounts = new Map<number, number>();
   readonly #held = new HeldMessages<Flow>();
-  /** Handles of what a new session is granted by. */
-  #connectionLimits: readonly number[] = [];
-  /** Until then one session is enough. -Infinity before there was one. */
-  #courteousUntilMs = -Infinity;
+  readonly #openings: Openings;
 
   constructor(limiter: Limiter, clock: Clock, compiled: (run: BatchRun) => CompiledCampaign) {
     this.#limiter = limiter;
+    this.#openings = new Openings(limiter);
     this.#clock = clock;
     this.#compiled = compiled;
     this.#queue = new PermitQueue(
@@ -122,22 +118,11 @@ export class RelayWork implements Work<RowTransaction> {
   }
 
   limitOpening(limits: readonly number[]): void {
-    this.#connectionLimits = limits;
+    this.#openings.limits = limits;
   }
 
-  /** A thread that has no session goes first: without one, what it has to send waits. */
   takeOpening(others: number): Wait | undefined {
-    if (this.#connectionLimits.length === 0) return undefined;
-    const nowMs = this.#clock.monotonic();
-    if (others > 0 && nowMs < this.#courteousUntilMs)
-      return { kind: 'wait', delayMs: this.#courteousUntilMs - nowMs };
-    const refusal = this.#limiter.take(this.#connectionLimits, nowMs);
-    if (refusal !== undefined) {
-      const laterMs = others > 0 ? courtesyMs : 0;
-      return { kind: 'wait', delayMs: refusal.retryAtMs - nowMs + laterMs };
-    }
-    if (this.#courteousUntilMs === -Infinity) this.#courteousUntilMs = nowMs + firstCourtesyMs;
-    return undefined;
+    return this.#openings.take(this.#clock.monotonic(), others);
   }
 
   #ask(flow: Flow, nowMs: number): Refusal | undefined {
@@ -146,15 +131,18 @@ export class RelayWork implements Work<RowTransaction> {
 
   /** All permits at once, or none; undefined also where it turns out that no message is left to go. */
   #askForBytes(flow: Flow, nowMs: number): Refusal | undefined {
+    let askedAtMs = nowMs;
     for (;;) {
       let made = this.#held.find(flow, flow.runs[0], nowMs);
       if (made === undefined) {
-        const refusal = this.#limiter.look(flow.limits, nowMs, 1);
+        const refusal = this.#limiter.look(flow.limits, askedAtMs, 1);
         if (refusal !== undefined) return refusal;
         made = this.#holdNext(flow, nowMs);
+        // Composing may have taken long, and the relay counts from when the message goes.
+        askedAtMs = this.#clock.monotonic();
       }
       if (made === undefined) return undefined;
-      const refusal = this.#limiter.take(flow.limits, nowMs, made.message.length);
+      const refusal = this.#limiter.take(flow.limits, askedAtMs, made.message.length);
       if (refusal?.retryAtMs !== Infinity) return refusal;
       this.#refuseBytes(flow, made.message.length, refusal.limit);
     }
