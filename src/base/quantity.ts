@@ -30,6 +30,10 @@ export interface Pace {
   readonly rates: readonly Rate[];
   /** How many may go at once after a silence; absent: the pace is even from the first on. */
   readonly burst?: number | undefined;
+  /** Bytes of messages; the shortest window first. */
+  readonly bytes?: readonly Rate[] | undefined;
+  /** New sessions; the shortest window first. */
+  readonly connections?: readonly Rate[] | undefined;
 }
 
 /** Parses "250ms", "30s", "5m", "2h", "3d" into milliseconds; undefined where it is not a duration. */
@@ -55,6 +59,22 @@ export function parseRate(text: string): Rate | undefined {
 export function formatRate(rate: Rate): string {
   const unit = ['s', 'm', 'h', 'd'].find((name) => durationUnitsMs[name] === rate.perMs);
   return `${rate.count}/${unit ?? `${rate.perMs}ms`}`;
+}
+
+/** Parses "10MB/s", "50GB/d" into a rate of whole bytes; undefined where it is not one of at least one byte. */
+export function parseByteRate(text: string): Rate | undefined {
+  const match = /^([^/]+)\/(s|m|h|d)$/.exec(text);
+  const count = Math.round(parseSizeBytes(match?.[1] ?? '') ?? 0);
+  const perMs = durationUnitsMs[match?.[2] ?? ''];
+  return count > 0 && perMs !== undefined ? { count, perMs } : undefined;
+}
+
+/** The inverse of `parseByteRate`, in the largest unit that gives a whole number: "10MB/s", "1500kB/s". */
+export function formatByteRate(rate: Rate): string {
+  const [unit, bytes] = Object.entries(sizeUnitsBytes)
+    .toReversed()
+    .find(([, factor]) => rate.count % factor === 0) ?? ['B', 1];
+  return formatRate({ ...rate, count: rate.count / bytes }).replace('/', `${unit}/`);
 }
 
 function parseWithUnit(text: string, units: Record<string, number>): number | undefined {

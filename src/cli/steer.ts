@@ -1,7 +1,7 @@
 // posthaste pause, resume, cancel, rate, priority: steer a campaign of the daemon while it runs.
 import { InvalidArgumentError, type Command } from 'commander';
 import { ExitCode } from '../base/error.ts';
-import { parseRate } from '../base/quantity.ts';
+import { parseByteRate, parseRate } from '../base/quantity.ts';
 import * as answers from '../control/answers.ts';
 import type { SetExitCode } from './command_line.ts';
 import { addDaemonOptions, openClient, type DaemonOptions } from './daemon_client.ts';
@@ -37,9 +37,9 @@ export function addCancel(program: Command, setExitCode: SetExitCode): void {
 export function addRate(program: Command, setExitCode: SetExitCode): void {
   const command = program
     .command('rate')
-    .description("change a campaign's rate while it runs")
+    .description("change a campaign's rate, or its bytes in a time, while it runs")
     .argument('<campaign>', 'its name')
-    .argument('<rate>', 'such as 100/s or 6000/m; none takes the change back', parseRateWord);
+    .argument('<rate>', 'such as 100/s, 6000/m or 2MB/s; none takes the changes back', parseRateWord);
   addDaemonOptions(command).action(async (name: string, rate: string | null, options: DaemonOptions) =>
     setExitCode(await steer(name, { rate }, options)),
   );
@@ -70,15 +70,16 @@ async function steer(name: string, steering: Steering, options: DaemonOptions): 
   if (options.json === true) process.stdout.write(`${JSON.stringify({ type: 'campaign', ...view })}\n`);
   else {
     const rate = view.rate === undefined ? '' : `, rate ${view.rate}`;
-    process.stderr.write(`${view.name}: ${view.state}${rate}, priority ${view.priority}\n`);
+    const bytes = view.bytes === undefined ? '' : `, bytes ${view.bytes}`;
+    process.stderr.write(`${view.name}: ${view.state}${rate}${bytes}, priority ${view.priority}\n`);
   }
   return ExitCode.ok;
 }
 
 function parseRateWord(text: string): string | null {
   if (text === 'none') return null;
-  if (parseRate(text) === undefined)
-    throw new InvalidArgumentError('expected a rate such as 100/s, or none.');
+  if (parseRate(text) === undefined && parseByteRate(text) === undefined)
+    throw new InvalidArgumentError('expected a rate such as 100/s or 2MB/s, or none.');
   return text;
 }
 

@@ -7,7 +7,7 @@ import { relayName } from './relay_schema.ts';
 import { retrySchema } from './retry_schema.ts';
 import { timeKeys } from './time_schema.ts';
 import { lineTemplate, partSchema, templateKeys, textSchema } from './template_schema.ts';
-import { burst, choice, flag, line, rates, size, text, wholeNumber } from './value.ts';
+import { burst, byteRates, choice, flag, line, rates, size, text, wholeNumber } from './value.ts';
 
 const path = 'the path of a file';
 
@@ -170,6 +170,11 @@ export const campaignSchema = z.strictObject({
   burst: key(burst().optional(), {
     sentence: 'Messages that may go at once after a silence, within `rate`.',
     default: 'an even pace',
+  }),
+  bytes: key(byteRates().optional(), {
+    sentence:
+      'Limit of the bytes of this campaign’s messages, or several; kB, MB and GB are 1000, KiB, MiB and GiB 1024 of the next smaller.',
+    default: 'no limit',
   }),
   inDoubt: key(
     choice(['resend', 'hold']).prefault('resend'),

@@ -6,7 +6,7 @@ import { listenOn } from './endpoint.ts';
 import { expects, key } from './key.ts';
 import { lanesSchema } from './lanes_schema.ts';
 import { relayName, relaySchema } from './relay_schema.ts';
-import { burst, choice, duration, keepTime, line, rates } from './value.ts';
+import { burst, byteRates, choice, duration, keepTime, line, rates } from './value.ts';
 
 export const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
 
@@ -41,6 +41,15 @@ export const configSchema = z.strictObject({
   burst: key(burst().optional(), {
     sentence: 'Messages that may go at once after a silence, within `rate`.',
     default: 'an even pace',
+  }),
+  bytes: key(byteRates().optional(), {
+    sentence:
+      'Limit of the bytes of all messages that are sent, or several. Their size is that of their content, header and signatures among it; kB, MB and GB are 1000, KiB, MiB and GiB 1024 of the next smaller.',
+    default: 'no limit',
+  }),
+  connectionRate: key(rates().optional(), {
+    sentence: 'How many sessions may be opened in a time, over all relays, or several of these.',
+    default: 'no limit',
   }),
   lanes: key(lanesSchema.optional(), {
     sentence:

@@ -2,7 +2,7 @@
 import { isIP } from 'node:net';
 import * as z from 'zod';
 import { expects, key } from './key.ts';
-import { burst, choice, duration, isHost, rates, text, wholeNumber } from './value.ts';
+import { burst, byteRates, choice, duration, isHost, rates, text, wholeNumber } from './value.ts';
 
 const laneGroupSchema = z.strictObject({
   domains: key(z.array(domainPattern()).min(1).max(10_000).optional(), {
@@ -21,6 +21,10 @@ const laneGroupSchema = z.strictObject({
   burst: key(burst().optional(), {
     sentence: 'Messages that may go at once after a silence, within `rate`.',
     default: 'an even pace',
+  }),
+  bytes: key(byteRates().optional(), {
+    sentence: 'Limit of the bytes of this lane’s messages, or several; see `bytes`.',
+    default: 'no limit',
   }),
   maxConnections: key(wholeNumber(1, 1000).optional(), {
     sentence: 'Messages of this lane under way at one time, and so the sessions that carry it.',

@@ -148,7 +148,7 @@ function readWarmUp(written: WrittenRelay['warmUp']): { readonly warmUp?: WarmUp
 }
 
 function decidePace(site: RelaySite): Pace {
-  const { rate, rateLimit, rateDelta, burst } = site.written;
+  const { rate, rateLimit, rateDelta, burst, bytes, connectionRate } = site.written;
   if (rate !== undefined && rateLimit !== undefined) {
     push(site, ['rateLimit'], { what: 'and rate are two limits', expected: 'one of them' });
   }
@@ -158,6 +158,6 @@ function decidePace(site: RelaySite): Pace {
       expected: 'rateLimit with it, or rate instead',
     });
   }
-  if (rateLimit === undefined) return paceOf({ rate, burst });
-  return paceOf({ rate: [{ count: rateLimit, perMs: rateDelta ?? 1000 }], burst });
+  if (rateLimit === undefined) return paceOf({ rate, burst, bytes, connectionRate });
+  return paceOf({ rate: [{ count: rateLimit, perMs: rateDelta ?? 1000 }], burst, bytes, connectionRate });
 }

@@ -6,6 +6,7 @@ import { warmUpSchema } from './warm_up_schema.ts';
 import { keyPlace, secret } from './secret.ts';
 import {
   burst,
+  byteRates,
   choice,
   durationOrMs,
   flag,
@@ -125,6 +126,16 @@ const plainRelaySchema = z.strictObject({
   burst: key(burst().optional(), {
     sentence: 'Messages that may go at once after a silence, such as the start, within `rate`.',
     default: 'an even pace',
+  }),
+  bytes: key(byteRates().optional(), {
+    sentence:
+      'Limit of the bytes of messages that this relay is given, or several; those of hours and days count over restarts. See `bytes` above.',
+    default: 'no limit',
+  }),
+  connectionRate: key(rates().optional(), {
+    sentence:
+      'How many sessions may be opened in a time, such as 5/s or 60/m, or several of these; attempts that fail count. Open sessions work on meanwhile.',
+    default: 'no limit',
   }),
   rateLimit: key(
     wholeNumber(1, 1_000_000_000).optional(),

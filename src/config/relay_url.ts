@@ -18,6 +18,8 @@ const parameters: Readonly<Record<string, Path>> = {
   maxConnections: ['maxConnections'],
   maxMessages: ['maxMessages'],
   rate: ['rate'],
+  bytes: ['bytes'],
+  connectionRate: ['connectionRate'],
   rateLimit: ['rateLimit'],
   rateDelta: ['rateDelta'],
   pipelining: ['pipelining'],

@@ -1,13 +1,21 @@
 // The kinds of value that keys take: each with its check, its range and the words that name both.
 import { isIP } from 'node:net';
 import * as z from 'zod';
-import { parseDurationMs, parseRate, parseSizeBytes, type Pace, type Rate } from '../base/quantity.ts';
+import {
+  parseByteRate,
+  parseDurationMs,
+  parseRate,
+  parseSizeBytes,
+  type Pace,
+  type Rate,
+} from '../base/quantity.ts';
 import { expects } from './key.ts';
 
 /** Patterns are for editors; the parsers of base/quantity.ts decide. A test holds them together. */
 export const durationPattern = /^\d+(\.\d+)?(ms|s|m|h|d)$/;
 export const sizePattern = /^\d+(\.\d+)?(B|kB|KiB|MB|MiB|GB|GiB)$/;
 export const ratePattern = /^\d+\/(s|m|h|d)$/;
+export const byteRatePattern = /^\d+(\.\d+)?(B|kB|KiB|MB|MiB|GB|GiB)\/(s|m|h|d)$/;
 
 /** A whole number within a range, both ends included. */
 export function wholeNumber(least: number, most: number) {
@@ -92,10 +100,26 @@ export function rates() {
   const written = z.string().regex(ratePattern);
   const schema = z
     .union([written, z.array(written).min(1).max(4)])
-    .transform((one, context) => orIssue(readRates(typeof one === 'string' ? [one] : one), context));
+    .transform((one, context) =>
+      orIssue(readRates(typeof one === 'string' ? [one] : one, readMessageRate), context),
+    );
   return expects(
     schema,
     'a rate such as 100/s, 6000/m, 20000/h or 50000/d, or a list of them with different units such as [20/s, 50000/d]',
+  );
+}
+
+/** Bytes in a time, or several of different windows; its value has the shortest window first. */
+export function byteRates() {
+  const written = z.string().regex(byteRatePattern);
+  const schema = z
+    .union([written, z.array(written).min(1).max(4)])
+    .transform((one, context) =>
+      orIssue(readRates(typeof one === 'string' ? [one] : one, readBytesRate), context),
+    );
+  return expects(
+    schema,
+    'bytes in a time such as 10MB/s, 512KiB/s or 50GB/d, at least 1kB, or a list of them with different times such as [10MB/s, 50GB/d]',
   );
 }
 
@@ -104,12 +128,24 @@ export function burst() {
   return wholeNumber(1, 1_000_000_000);
 }
 
-/** What `rate` and `burst` say together. */
-export function paceOf(written: {
+/** What `rate`, `burst`, `bytes` and `connectionRate` say together. */
+export function paceOf({
+  rate,
+  burst: atOnce,
+  bytes,
+  connectionRate,
+}: {
   readonly rate?: readonly Rate[] | undefined;
   readonly burst?: number | undefined;
+  readonly bytes?: readonly Rate[] | undefined;
+  readonly connectionRate?: readonly Rate[] | undefined;
 }): Pace {
-  return { rates: written.rate ?? [], burst: written.burst };
+  return {
+    rates: rate ?? [],
+    burst: atOnce,
+    ...(bytes === undefined ? {} : { bytes }),
+    ...(connectionRate === undefined ? {} : { connections: connectionRate }),
+  };
 }
 
 /** A host name or an IP address. Underscores are not RFC 952 names, yet container networks have them. */
@@ -144,12 +180,19 @@ function inRange(durationMs: number | undefined, least: string, most: string): n
 }
 
 /** More than a million a millisecond is a slip of the hand, and would not be exact arithmetic either. */
-function boundRate(parsed: Rate | undefined): Rate | undefined {
+function readMessageRate(written: string): Rate | undefined {
+  const parsed = parseRate(written);
   return parsed !== undefined && parsed.count <= 1_000_000_000 ? parsed : undefined;
 }
 
-function readRates(written: readonly string[]): Rate[] | undefined {
-  const parsed = written.flatMap((one) => boundRate(parseRate(one)) ?? []);
+/** Less than the first bound lets no message go; sums of more than the second are no longer exact after some days. */
+function readBytesRate(written: string): Rate | undefined {
+  const parsed = parseByteRate(written);
+  return parsed !== undefined && parsed.count >= 1000 && parsed.count <= 1e14 ? parsed : undefined;
+}
+
+function readRates(written: readonly string[], read: (one: string) => Rate | undefined): Rate[] | undefined {
+  const parsed = written.flatMap((one) => read(one) ?? []);
   const isEachOther = new Set(parsed.map(({ perMs }) => perMs)).size === written.length;
   return isEachOther ? parsed.sort((a, b) => a.perMs - b.perMs) : undefined;
 }

@@ -36,9 +36,13 @@ const steeringBody = z.strictObject({
   paused: z.boolean().optional(),
   cancelled: z.literal(true).optional().describe('For good: whoever waits is cancelled.'),
   rate: z
-    .union([z.string().regex(/^\d+\/[smhd]$/), z.null()])
+    .union([
+      z.string().regex(/^\d+\/[smhd]$/),
+      z.string().regex(/^\d+(\.\d+)?(B|kB|KiB|MB|MiB|GB|GiB)\/[smhd]$/),
+      z.null(),
+    ])
     .optional()
-    .describe('Such as 100/s; null takes the change back.'),
+    .describe('Messages such as 100/s, or bytes such as 2MB/s; null takes both changes back.'),
   priority: z.int().min(1).max(100).optional().describe('Twice as much is twice the share.'),
 });
 

@@ -34,6 +34,7 @@ export const campaignView = z
     binds: z.string().optional().describe('The limit that holds messages up now, and until when.'),
     priority: z.int().min(1).max(100),
     rate: z.string().optional().describe('What `rate` was set to while it ran; absent: its own.'),
+    bytes: z.string().optional().describe('What `bytes` was set to while it ran; absent: its own.'),
     createdAt: instant,
     nextDueAt: instant.optional(),
     finishedAt: instant.optional(),

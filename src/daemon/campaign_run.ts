@@ -263,6 +263,7 @@ export class CampaignRun {
     limits.setCampaign(name, this.#paceNow);
     this.#engine.noteSending(id, name);
     try {
+      this.#checkBytes();
       meter.start();
       const plan = new PlanMemory(id, this.#request.campaign);
       plan.setColumns(this.#record.columns);
@@ -279,6 +280,25 @@ export class CampaignRun {
       this.#engine.noteSending(id, undefined);
       limits.dropCampaign(name);
     }
+  }
+
+  /** What every message carries has to fit the limits of bytes. */
+  #checkBytes(): void {
+    const { campaign, relays } = this.#request;
+    // RFC 2045 §6.8: three octets become four.
+    const leastBytes = campaign.attachments.reduce(
+      (sum, { content }) => sum + Math.ceil(content.length / 3) * 4,
+      0,
+    );
+    const names = relays.map((relay) => relay.name);
+    const limit = this.#engine.threads.limits.findTooSmall(campaign.name, names, leastBytes);
+    if (limit === undefined) return;
+    throw new PosthasteError({
+      code: 'ERR_LIMIT_TOO_SMALL',
+      message: `campaign "${this.#record.name}" can never be sent: its attachments alone have ${leastBytes} bytes, more than "${limit}" ever lets go at once`,
+      hint: 'raise the limit, name a longer time in it, or leave something out',
+      exitCode: ExitCode.config,
+    });
   }
 
   #dispatch(plan: PlanMemory): Promise<DispatchEnd> {

@@ -101,7 +101,7 @@ export class Engine {
     this.#options = { ...options, relays };
     const { limits, pool } = this.threads;
     limits.change(limitPlanOf(this.#options));
-    pool.change(liveSetupOf(this.#options));
+    pool.change(liveSetupOf(this.#options, limits));
     for (const { name, maxConnections } of relays.slice(this.dispatcher.relays.count))
       this.dispatcher.relays.add({ name, maxSessions: maxConnections });
     this.dispatcher.relays.tryAgain(options.relays.map(({ name }) => name));

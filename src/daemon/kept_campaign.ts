@@ -10,7 +10,7 @@ import type { Tally } from '../mail/outcome.ts';
 import { CampaignRun, type CampaignRequest, type SendReport } from './campaign_run.ts';
 import type { CampaignStore, WaitingList } from './campaign_store.ts';
 import type { Engine } from './engine.ts';
-import { paceUnder, readSteering, writeSteering, type KeptSteering } from './steering.ts';
+import { paceUnder, readSteering, withRate, writeSteering, type KeptSteering } from './steering.ts';
 
 /** What it needs of the daemon. */
 export interface Keeper {
@@ -127,10 +127,9 @@ export class KeptCampaign {
     return this.wake();
   }
 
-  /** "100/s"; undefined for its own. */
+  /** "100/s" or "2MB/s"; undefined for its own. */
   async setRate(rate: string | undefined): Promise<void> {
-    const { rate: _, ...steering } = this.#steering;
-    await this.#steer(rate === undefined ? steering : { ...steering, rate });
+    await this.#steer(withRate(this.#steering, rate));
     this.#tell('rate', rate ?? 'its own');
     if (this.#state.kind === 'running') this.#state.run.setPace(this.#pace());
   }

@@ -28,11 +28,17 @@ const cures: Record<GuardPause['kind'], string> = {
 };
 
 /** What the run ends with. Nobody but those named in the reason has got a fate by it. */
-export function pausedError(campaign: string, { kind, text }: GuardPause): PosthasteError {
+export function pausedError(campaign: string, pause: GuardPause): PosthasteError {
+  const { text } = pause;
   return new PosthasteError({
     code: 'ERR_CAMPAIGN_PAUSED',
     message: `campaign "${campaign}" is paused: ${text}`,
-    hint: `${cures[kind]}; then the same command goes on, and posthaste retry sends to those who were rejected`,
+    hint: `${cureOf(pause)}; then the same command goes on, and posthaste retry sends to those who were rejected`,
     exitCode: ExitCode.tempFail,
   });
+}
+
+function cureOf({ kind, verdict }: GuardPause): string {
+  const isOurs = kind === 'senderRefused' && verdict?.replyCode === 0;
+  return isOurs ? 'raise the limit, or send less in a message' : cures[kind];
 }

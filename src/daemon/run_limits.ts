@@ -1,12 +1,21 @@
 // The limits of a run: which there are, by subject, and which of them a batch's messages need.
 import type { Clock } from '../base/clock.ts';
-import { formatRate, type Pace } from '../base/quantity.ts';
+import { formatByteRate, formatRate, type Pace } from '../base/quantity.ts';
 import { sharedLane } from '../mail/batch.ts';
 import type { Limit } from '../schedule/limiter.ts';
 import type { RateLimit } from '../schedule/limit_record.ts';
 import { LimitTable } from '../schedule/limit_table.ts';
 import type { QuotaState } from '../schedule/quota_lease.ts';
 import { warmUpToday, type WarmUpPlan } from '../schedule/warm_up.ts';
+import {
+  bytesWord,
+  connectionsWord,
+  hasDurable,
+  limitsOf,
+  slotsName,
+  slowed,
+  volumeName,
+} from './limit_names.ts';
 
 /** A lane's limits. */
 export interface LaneLimits {
@@ -25,6 +34,8 @@ export interface LimitPlan {
     readonly warmUp?: WarmUpPlan | undefined;
   }[];
   readonly lanes: readonly LaneLimits[];
+  /** So many new sessions may be opened at once, within their limit: one for each thread; absent: one. */
+  readonly threads?: number;
 }
 
 /** What a message has to be granted by: handles of the table. */
@@ -32,6 +43,15 @@ export interface TaskLimits {
   readonly limits: readonly number[];
   /** Those of them that are held until the message is settled. */
   readonly slots: readonly number[];
+  /** Those of them that count bytes, and what people know them as: "relay primary bytes 10MB/s". */
+  readonly bytes: readonly ByteLimit[];
+}
+
+interface ByteLimit {
+  readonly limit: number;
+  readonly text: string;
+  /** What it ever grants at once. */
+  readonly mostBytes: number;
 }
 
 /** What limits are about: "all", "relay primary", "campaign spring", "lane gmail". */
@@ -40,6 +60,8 @@ interface SubjectLimits extends TaskLimits {
   readonly names: readonly string[];
   /** The limit that sets the pace; undefined where there is none that may be slowed down. */
   readonly pace: RateLimit | undefined;
+  /** What a new session has to be granted by. */
+  readonly connections: readonly number[];
 }
 
 /** What the limits of a subject have granted, and how often they were the ones to hold a message up. */
@@ -49,8 +71,6 @@ interface SubjectCounts {
   readonly refusals: number;
 }
 
-/** From so long windows on a restart would forget what a provider does not. */
-const durableFromMs = 3_600_000;
 /** By then what was recalled is back. */
 const leaveAfterMs = 5000;
 /** What is over sooner is a pace, and nothing that one waits for. */
@@ -78,18 +98,20 @@ export class RunLimits {
   /** When limits go that nobody new is given. Monotonic. */
   readonly #leaving = new Map<string, number>();
   readonly #clock: Clock;
+  readonly #threads: number;
   /** Whether anything has to be written to disk before it is granted. */
   #hasQuotas = false;
 
   constructor(plan: LimitPlan, clock: Clock) {
     this.#clock = clock;
+    this.#threads = plan.threads ?? 1;
     this.#lanes = new Map(plan.lanes.map((lane) => [lane.name, lane]));
     this.#putShared(plan);
   }
 
   /** Whether anything has to be written to disk before it is granted, or may have to once its lane comes. */
   get hasQuotas(): boolean {
-    return this.#hasQuotas || [...this.#lanes.values()].some(({ pace }) => pace.rates.some(isDurable));
+    return this.#hasQuotas || [...this.#lanes.values()].some(({ pace }) => hasDurable(pace));
   }
 
   /** Gives relays that are warmed up the volume of a day that has begun, and removes limits of a while ago. To be called every second. */
@@ -138,12 +160,28 @@ export class RunLimits {
     return {
       limits: subjects.flatMap((one) => one?.limits ?? []),
       slots: subjects.flatMap((one) => one?.slots ?? []),
+      bytes: subjects.flatMap((one) => one?.bytes ?? []),
     };
   }
 
   /** Whether a limit, by its handle, is a relay's own. */
   isOfRelay(limit: number, relay: string): boolean {
     return this.#subjects.get(`relay ${relay}`)?.limits.includes(limit) === true;
+  }
+
+  /** A limit that never lets a message of so many bytes go by any of the relays; lanes are of some recipients only. */
+  findTooSmall(campaign: string, relays: readonly string[], sizeBytes: number): string | undefined {
+    const findOf = (subject: string): string | undefined =>
+      this.#subjects.get(subject)?.bytes.find(({ mostBytes }) => mostBytes < sizeBytes)?.text;
+    const ofRelays = relays.map((relay) => findOf(`relay ${relay}`));
+    const everywhere = ofRelays.includes(undefined) ? undefined : ofRelays[0];
+    return findOf('all') ?? findOf(`campaign ${campaign}`) ?? everywhere;
+  }
+
+  /** What a new session to a relay needs. */
+  ofConnections(relay: string): readonly number[] {
+    const subjects = [this.#subjects.get('all'), this.#subjects.get(`relay ${relay}`)];
+    return subjects.flatMap((one) => one?.connections ?? []);
   }
 
   /** Leaves a share of the rate that sets the pace of a lane or relay; where there is none, nothing. */
@@ -177,7 +215,9 @@ export class RunLimits {
   #describeLongest(leastMs: number, isMeant: (name: string) => boolean): string | undefined {
     const nowMs = this.#clock.monotonic();
     const from = nowMs + Math.min(leastMs, 0);
-    const longest = this.table.binding(from).find(({ name }) => isMeant(name));
+    const meant = this.table.binding(from).filter(({ name }) => isMeant(name));
+    // While no session may be opened, those that are open work on.
+    const longest = meant.find(({ name }) => !name.includes(` ${connectionsWord} `)) ?? meant[0];
     if (longest === undefined || longest.untilMs - nowMs < leastMs) return undefined;
     if (longest.untilMs - nowMs < longHoldMs) return this.#textOf(longest.name);
     const until = new Date(this.#clock.now() + longest.untilMs - nowMs);
@@ -232,8 +272,11 @@ export class RunLimits {
   /** As many as are configured: a metric has a series for each. */
   #subjectOf(name: string): string {
     const [kind = '', subject = ''] = name.split(' ');
-    if (kind === 'relay' || (kind === 'lane' && this.#lanes.has(subject))) return `${kind} ${subject}`;
-    return kind;
+    const isNamed = kind === 'relay' || (kind === 'lane' && this.#lanes.has(subject));
+    const who = isNamed ? `${kind} ${subject}` : kind;
+    // Bytes and sessions are no messages, and not to be added to them.
+    const what = / (bytes|connectionRate) per /.exec(name)?.[1];
+    return what === undefined ? who : `${who} ${what}`;
   }
 
   #textOf(name: string): string {
@@ -265,31 +308,36 @@ export class RunLimits {
    * The shortest window sets the pace. The others have none: of [20/s, 50000/d] the day would otherwise let one
    * go every 1.7 s.
    */
-  #put(subject: string, { rates, burst }: Pace, maxConnections?: number): SubjectLimits {
+  #put(subject: string, own: Pace, maxConnections?: number): SubjectLimits {
     const factor = this.#factors.get(subject) ?? 1;
-    const made = rates.map((rate, position): RateLimit => {
-      // Without the count: what was granted must be found again when the limit is changed.
-      const name = `${subject} per ${rate.perMs} ms`;
-      const atOnce = position === 0 ? burst : rate.count;
-      return { kind: 'rate', name, rate, burst: atOnce ?? 1, isDurable: isDurable(rate) };
-    });
+    const made = limitsOf('rate', subject, own.rates, own.burst);
     const [first] = made;
     // A provider's day has so many, however slowly they go.
     const pace = first?.isDurable === true ? undefined : first;
     const limits = made.map((limit) =>
       this.#putOne(limit === pace ? slowed(limit, factor) : limit, `${subject} ${formatRate(limit.rate)}`),
     );
+    const inBytes = limitsOf('bytes', `${subject} ${bytesWord}`, own.bytes);
+    const bytes = inBytes.map((limit): ByteLimit => {
+      const text = `${subject} ${bytesWord} ${formatByteRate(limit.rate)}`;
+      return { limit: this.#putOne(limit, text), text, mostBytes: limit.rate.count };
+    });
+    const opening = limitsOf('rate', `${subject} ${connectionsWord}`, own.connections, this.#threads);
+    const connections = opening.map((limit) =>
+      this.#putOne(limit, `${subject} ${connectionsWord} ${formatRate(limit.rate)}`),
+    );
     const slots = maxConnections === undefined ? [] : [this.#putSlots(subject, maxConnections)];
-    const names = made.map(({ name }) => name);
+    const names = [...made, ...inBytes, ...opening].map(({ name }) => name);
     const volume = this.#putVolume(subject);
     if (volume !== undefined) names.push(volumeName(subject));
     if (volume !== undefined) limits.push(volume);
     if (slots.length > 0) names.push(slotsName(subject));
     for (const name of this.#subjects.get(subject)?.names ?? [])
       if (!names.includes(name)) this.#removeLater(name);
-    const put = { limits: [...limits, ...slots], slots, names, pace };
+    const all = [...limits, ...bytes.map(({ limit }) => limit), ...slots];
+    const put = { limits: all, slots, bytes, names, pace, connections };
     this.#subjects.set(subject, put);
-    this.#hasQuotas ||= rates.some(isDurable);
+    this.#hasQuotas ||= hasDurable(own);
     return put;
   }
 
@@ -359,21 +407,4 @@ export class RunLimits {
     this.#saved.delete(name);
     this.table.restore([state], this.#clock.monotonic(), this.#clock.now());
   }
-}
-
-function volumeName(subject: string): string {
-  return `${subject} warm-up`;
-}
-
-function slotsName(subject: string): string {
-  return `${subject} maxConnections`;
-}
-
-function slowed(limit: RateLimit, factor: number): RateLimit {
-  const { count, perMs } = limit.rate;
-  return { ...limit, rate: { count: Math.max(1, Math.floor(count * factor)), perMs } };
-}
-
-function isDurable({ perMs }: { readonly perMs: number }): boolean {
-  return perMs >= durableFromMs;
 }

@@ -36,6 +36,7 @@ export function showCampaign(record: CampaignRecord, facts: CampaignFacts, now: 
     binds: state === 'sending' ? binds : undefined,
     priority: kept?.priority ?? 10,
     rate: kept?.steering.rate,
+    bytes: kept?.steering.bytes,
     createdAt: new Date(record.createdAt).toISOString(),
     nextDueAt: isoOf(pending.oldestDueAt),
     finishedAt: isoOf(record.finishedAt),

@@ -67,7 +67,7 @@ export function startThreads(options: EngineOptions): EngineThreads {
   const most = Math.min(...relays.map(({ maxConnections }) => maxConnections));
   const pool = openWorkerPool(
     {
-      ...liveSetupOf(options),
+      ...liveSetupOf(options, limits),
       threads: Math.min(threads, most),
       limiter: limits.table.memory,
       journal: { directory, run, durability },
@@ -78,18 +78,19 @@ export function startThreads(options: EngineOptions): EngineThreads {
   return { pool, limits, journals };
 }
 
-/** What threads need of relays: limits are not theirs to know, so that a changed one leaves their sessions as they are. */
-export function liveSetupOf({ relays, dkim }: EngineOptions): LiveSetup {
+/** What threads need of relays: limits are theirs as handles only, so that a changed one leaves their sessions as they are. */
+export function liveSetupOf({ relays, dkim }: EngineOptions, limits: RunLimits): LiveSetup {
   const bare = relays.map((relay): RelayOptions => {
     const { pace: _, warmUp: _warmUp, ...rest } = relay;
     return rest;
   });
-  return { relays: bare, dkim };
+  const connectionLimits = relays.map(({ name }) => limits.ofConnections(name));
+  return { relays: bare, connectionLimits, dkim };
 }
 
 /** The limits that an engine has before any campaign. */
-export function limitPlanOf({ pace, relays, lanes }: EngineOptions): LimitPlan {
-  return { pace, relays, lanes: lanes?.groups ?? [] };
+export function limitPlanOf({ pace, relays, lanes, threads }: EngineOptions): LimitPlan {
+  return { pace, relays, lanes: lanes?.groups ?? [], threads };
 }
 
 /** A batch of an interrupted list may be of one more, the lane without a name. */

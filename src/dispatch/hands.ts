@@ -24,7 +24,7 @@ export interface BatchRunner {
 /** The part of a task that is the campaign's, its lane's and its relay's. */
 export type TaskFrame = Pick<
   BatchTask,
-  'relay' | 'limits' | 'slots' | 'weight' | 'mostSenderRefusals' | 'planKey' | 'plan'
+  'relay' | 'limits' | 'slots' | 'bytes' | 'weight' | 'mostSenderRefusals' | 'planKey' | 'plan'
 >;
 
 type LaunchFrame = TaskFrame & Pick<BatchTask, 'mostWaitMs'>;

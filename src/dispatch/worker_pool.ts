@@ -85,7 +85,7 @@ export interface WorkerPool {
 
 /** Starts `setup.threads` threads, with hands for so many lanes. They live until `close`. */
 export function openWorkerPool(
-  setup: Pick<WorkerSetup, 'relays' | 'dkim' | 'threads' | 'limiter' | 'journal'>,
+  setup: Pick<WorkerSetup, 'relays' | 'connectionLimits' | 'dkim' | 'threads' | 'limiter' | 'journal'>,
   lanes = 1,
   relayCapacity = setup.relays.length,
 ): WorkerPool {

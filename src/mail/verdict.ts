@@ -101,15 +101,18 @@ export function judgeFailure(stage: Stage, failure: Failure): Verdict {
 
 /** Classifies what no reply tells: a row that gave no message, what the relay does not offer, our own stop. */
 export function judgeLocally(
-  incident: 'unmakeable' | 'oversize' | 'uncarried' | 'lacking' | 'stopped',
+  incident: 'unmakeable' | 'oversize' | 'overlimit' | 'uncarried' | 'lacking' | 'stopped',
   text: string,
 ): Verdict {
   return judge('idle', incidents[incident], text);
 }
 
+/** Messages of a campaign are mostly of one size. */
+const overLimitCode = incidents.overlimit.code;
+
 /** True where every other message of the campaign is likely to meet the same: who pauses it spares its sender. */
 export function concernsCampaign(verdict: Verdict): boolean {
-  return verdict.code.startsWith('sender-');
+  return verdict.code.startsWith('sender-') || verdict.code === overLimitCode;
 }
 
 function isPositive(stage: Stage, replyCode: number): boolean {

@@ -22,6 +22,7 @@ export type Incident =
   | 'unexpected'
   | 'unmakeable'
   | 'oversize'
+  | 'overlimit'
   | 'uncarried'
   | 'lacking';
 
@@ -82,6 +83,12 @@ export const incidents: Readonly<Record<Incident, IncidentRow>> = {
     replies: 'none',
     ruling: { ...blameMessage('message-too-big'), kind: 'rejected', retryable: false },
     meaning: 'The message is bigger than the relay has said it takes; nothing was sent.',
+  },
+  overlimit: {
+    code: 'message-over-limit',
+    replies: 'none',
+    ruling: { ...blameMessage('message-too-big'), kind: 'rejected', retryable: false },
+    meaning: 'The message has more bytes than one of our own limits ever lets go at once; nothing was sent.',
   },
   uncarried: {
     code: 'message-needs-smtputf8',

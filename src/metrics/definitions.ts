@@ -195,7 +195,7 @@ export const definitions = {
   posthaste_limit_grants_total: {
     type: 'counter',
     labels: ['limit'],
-    help: 'Permits that a limit granted; those of campaigns together as `campaign`, and so lanes of no name.',
+    help: 'Permits that a limit granted: messages, or with `bytes` or `connectionRate` behind its name bytes or new sessions; those of campaigns together as `campaign`, and so lanes of no name.',
     alertOn: '',
   },
   posthaste_limit_waits_total: {

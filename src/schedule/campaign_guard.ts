@@ -90,10 +90,12 @@ export class CampaignGuard {
     if (inARow > 1 || this.#inARow.size < mostLanes) this.#inARow.set(lane, inARow);
     const isAbove = this.#senderRefusals.isAbove(senderRefusals.share);
     if (inARow < senderRefusalsInARow && !isAbove) return undefined;
-    const text =
+    const who =
       inARow >= senderRefusalsInARow
-        ? `${inARow} messages in a row were refused for the sender’s sake: ${verdict.text}`
-        : `${this.#senderRefusals.marked} of the last ${senderRefusals.of} messages were refused for the sender’s sake: ${verdict.text}`;
+        ? `${inARow} messages in a row`
+        : `${this.#senderRefusals.marked} of the last ${senderRefusals.of} messages`;
+    const why = verdict.replyCode === 0 ? 'by a limit of ours' : 'for the sender’s sake';
+    const text = `${who} were refused ${why}: ${verdict.text}`;
     return { kind: 'senderRefused', text, verdict };
   }
 

@@ -5,8 +5,11 @@ import { clearSeat, holdSlot, initSlots, nextSlotAt, recountSlots, releaseSlot }
 import { checkLimit, field, kindNumber, type Limit } from './limit_record.ts';
 import { read, type SharedBlocks } from './limiter_memory.ts';
 import {
+  addBytes,
   addGrant,
+  claimRoom,
   initLog,
+  nextBytesAt,
   nextGrantAt,
   readBurst,
   recountLog,
@@ -75,8 +78,19 @@ export function nextAtOf(blocks: SharedBlocks, base: number, nowMs: number, size
   const memory = blocks.view;
   const kind = memory[base + field.kind] ?? 0;
   if (kind === kindNumber.rate) return nextGrantAt(memory, base, nowMs, 1);
-  if (kind === kindNumber.bytes) return nextGrantAt(memory, base, nowMs, sizeBytes);
+  if (kind === kindNumber.bytes) return nextBytesAt(memory, base, nowMs, sizeBytes);
   return kind === kindNumber.concurrent ? nextSlotAt(blocks, base, nowMs) : nextOfQuota(memory, base, nowMs);
+}
+
+/** Under the lock: a refusal of bytes for lack of room is remembered. */
+export function claim(
+  memory: Float64Array,
+  base: number,
+  nowMs: number,
+  retryAtMs: number,
+  sizeBytes: number,
+): void {
+  if (memory[base + field.kind] === kindNumber.bytes) claimRoom(memory, base, nowMs, retryAtMs, sizeBytes);
 }
 
 function nextOfQuota(memory: Float64Array, base: number, nowMs: number): number {
@@ -99,7 +113,7 @@ export function grant(
   memory[base + field.lastTake] = take;
   const kind = memory[base + field.kind] ?? 0;
   if (kind === kindNumber.rate) addGrant(blocks, base, nowMs, 1);
-  else if (kind === kindNumber.bytes) addGrant(blocks, base, nowMs, sizeBytes);
+  else if (kind === kindNumber.bytes) addBytes(blocks, base, nowMs, sizeBytes);
   else if (kind === kindNumber.concurrent) holdSlot(blocks, base);
   else grantOfQuota(memory, base);
 }

@@ -86,6 +86,9 @@ export const field = {
   nextFree: 20,
   /** The youngest grant of what was forgotten last. */
   forgottenAt: 21,
+  /** Bytes: what was refused for lack of room, and until when nobody who needs less goes before it. */
+  claimed: 22,
+  claimedUntil: 23,
 } as const;
 
 /** Handles: the number of the record's place, plus this for every time that the place was used before. */

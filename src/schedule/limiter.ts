@@ -3,6 +3,7 @@ import { invariant } from '../base/invariant.ts';
 import type { Rate } from '../base/quantity.ts';
 import {
   changeRate,
+  claim,
   clearSeatOf,
   grant,
   initLimit,
@@ -39,6 +40,8 @@ export interface Limiter {
    * let it wake the others (`PermitQueue`).
    */
   take(limits: readonly number[], nowMs: number, sizeBytes?: number): Refusal | undefined;
+  /** What `take` would answer. Nothing is granted; a refusal counts as one. */
+  look(limits: readonly number[], nowMs: number, sizeBytes?: number): Refusal | undefined;
   /** Gives back the slots that one granted `take` of this thread holds. Rates among `limits` are left alone. */
   release(limits: readonly number[]): void;
   /** Takes back bytes that were asked for at `grantedAtMs` and not needed, as where a message came out smaller. */
@@ -86,6 +89,14 @@ class SharedLimiter implements Limiter {
   }
 
   take(limits: readonly number[], nowMs: number, sizeBytes = 0): Refusal | undefined {
+    return this.#ask(limits, nowMs, sizeBytes, true);
+  }
+
+  look(limits: readonly number[], nowMs: number, sizeBytes = 0): Refusal | undefined {
+    return this.#ask(limits, nowMs, sizeBytes, false);
+  }
+
+  #ask(limits: readonly number[], nowMs: number, sizeBytes: number, takes: boolean): Refusal | undefined {
     const blocks = this.#blocks;
     if (limits.length > this.#places.length) this.#places = new Int32Array(limits.length);
     // Whoever holds the lock may have been put to sleep by the system: refusing is always right, waiting is not.
@@ -107,8 +118,8 @@ class SharedLimiter implements Limiter {
         binding = limit;
       }
     }
-    if (isKnown && binding === noLimit) this.#grant(count, nowMs, sizeBytes);
-    else if (isKnown) this.#noteRefusal(binding, retryAtMs);
+    if (isKnown && binding !== noLimit) this.#noteRefusal(binding, nowMs, retryAtMs, sizeBytes);
+    else if (isKnown && takes) this.#grant(count, nowMs, sizeBytes);
     blocks.unlock();
     invariant(isKnown, 'a permit was asked of a limit that is not in the table');
     return binding === noLimit ? undefined : { retryAtMs, limit: binding };
@@ -179,9 +190,12 @@ class SharedLimiter implements Limiter {
     }
   }
 
-  #noteRefusal(binding: number, retryAtMs: number): void {
+  #noteRefusal(binding: number, nowMs: number, retryAtMs: number, sizeBytes: number): void {
+    // Nobody waits for what never comes.
+    if (retryAtMs === Infinity) return;
     const { view } = this.#blocks;
     const base = findRecord(view, binding);
+    if (sizeBytes > 0) claim(view, base, nowMs, retryAtMs, sizeBytes);
     view[base + field.boundUntil] = retryAtMs;
     view[base + field.refusals] = read(view, base + field.refusals) + 1;
   }

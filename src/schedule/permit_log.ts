@@ -40,6 +40,9 @@ const catchUpMs = 50;
 const idleMs = 100;
 /** When to ask again for what was not reserved: whoever reserves looks after it all the time. */
 const unreservedRetryMs = 2;
+/** The longest claim, and how late who made it may come. */
+const mostClaimMs = 5000;
+const claimGraceMs = 10;
 /** A lag of B - 1 steps lets B go at once; half a step more, for a lag is a sum of rounded steps. */
 const burstSlack = 0.5;
 
@@ -95,11 +98,59 @@ export function reservedAt(memory: Float64Array, base: number, nowMs: number, am
   return nowMs + unreservedRetryMs;
 }
 
-/** 0 where the log has room after all; else when its oldest cell stops counting, which may not be enough for many bytes. */
+/** 0 where the log has room after all; else when so many cells stop counting that it has, if nobody else takes it. */
 function findRoom(memory: Float64Array, base: number, nowMs: number, mostBefore: number): number {
   if (mostBefore < 0) return Infinity;
   const oldestEndsAt = forget(memory, base, nowMs);
-  return read(memory, base + field.heldCount) <= mostBefore ? 0 : oldestEndsAt;
+  if (read(memory, base + field.heldCount) <= mostBefore) return 0;
+  const isOneEnough = mostBefore + 1 >= read(memory, base + field.count);
+  return isOneEnough ? oldestEndsAt : findMoreRoom(memory, base, mostBefore);
+}
+
+/** Apart, so that `findRoom` stays small enough for the compiler (bench/limiter.ts). */
+function findMoreRoom(memory: Float64Array, base: number, mostBefore: number): number {
+  const log = read(memory, base + field.log);
+  const head = read(memory, base + field.head);
+  let held = read(memory, base + field.heldCount);
+  let endsAt = 0;
+  for (let index = read(memory, base + field.tail); index < head && held > mostBefore; index += 1) {
+    const cell = cellOf(log, index);
+    held -= read(memory, cell + 1);
+    endsAt = read(memory, cell) + read(memory, base + field.heldMs);
+  }
+  return endsAt;
+}
+
+/**
+ * As `nextGrantAt`, for bytes. Those who need little would leave one who needs much no room for ever: so what was refused for lack
+ * of room is a claim, and until it could be met (and a moment more, for who made it may be late) nobody who needs less is granted.
+ */
+export function nextBytesAt(memory: Float64Array, base: number, nowMs: number, amount: number): number {
+  const claimedUntil = memory[base + field.claimedUntil] ?? 0;
+  const isBehind = nowMs < claimedUntil && amount < (memory[base + field.claimed] ?? 0);
+  return isBehind ? claimedUntil : nextGrantAt(memory, base, nowMs, amount);
+}
+
+/** Of who waits for the pace nobody has less room for another; and a claim for hours would leave a day's quota unused. */
+export function claimRoom(
+  memory: Float64Array,
+  base: number,
+  nowMs: number,
+  retryAtMs: number,
+  amount: number,
+): void {
+  const isShort = read(memory, base + field.heldCount) > read(memory, base + field.count) - amount;
+  const isFirst =
+    nowMs >= read(memory, base + field.claimedUntil) || amount >= read(memory, base + field.claimed);
+  if (!isShort || !isFirst || retryAtMs - nowMs > mostClaimMs) return;
+  memory[base + field.claimed] = amount;
+  memory[base + field.claimedUntil] = retryAtMs + claimGraceMs;
+}
+
+/** As `addGrant`; a claim is met by it. */
+export function addBytes(blocks: SharedBlocks, base: number, nowMs: number, amount: number): void {
+  addGrant(blocks, base, nowMs, amount);
+  if (amount >= read(blocks.view, base + field.claimed)) blocks.view[base + field.claimedUntil] = 0;
 }
 
 /** Drops the cells that no longer count; returns when the next one is dropped, 0 where there is none. */

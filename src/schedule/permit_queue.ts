@@ -1,6 +1,6 @@
 // The permit queue of one thread: who waits for which limit, so that only those are asked about who may be granted.
 import { Heap } from '../base/heap.ts';
-import { noLimit, type Limiter } from './limiter.ts';
+import { noLimit, type Limiter, type Refusal } from './limiter.ts';
 
 /*
  * 10,000 runs that wait for limits cannot all be asked about at every turn. So whoever is refused joins the line of
@@ -25,7 +25,7 @@ interface Line<T> {
 
 export class PermitQueue<T extends object> {
   readonly #limiter: Limiter;
-  readonly #limitsOf: (item: T) => readonly number[];
+  readonly #ask: (item: T, nowMs: number) => Refusal | undefined;
   readonly #weightOf: (item: T) => number;
   /** Whether an item wants nothing any more: it leaves at its turn, and no permit is asked for it. */
   readonly #isIdle: (item: T) => boolean;
@@ -41,15 +41,18 @@ export class PermitQueue<T extends object> {
   #busyUntilMs = 0;
   #size = 0;
 
-  /** Twice the weight is twice the share. `isIdle` is told of an item once, which is then no longer in the queue. */
+  /**
+   * `ask` takes an item's permits of that limiter, or says why not. Twice the weight is twice the share. `isIdle` is told of an item
+   * once, which is then no longer in the queue.
+   */
   constructor(
     limiter: Limiter,
-    limitsOf: (item: T) => readonly number[],
+    ask: (item: T, nowMs: number) => Refusal | undefined,
     weightOf: (item: T) => number = () => 1,
     isIdle: (item: T) => boolean = () => false,
   ) {
     this.#limiter = limiter;
-    this.#limitsOf = limitsOf;
+    this.#ask = ask;
     this.#weightOf = weightOf;
     this.#isIdle = isIdle;
     this.#changesSeen = limiter.changes;
@@ -67,7 +70,7 @@ export class PermitQueue<T extends object> {
   }
 
   /** The next item that has its permits, and is no longer in the queue; undefined where none may be granted now. */
-  take(nowMs: number, sizeBytes = 0): T | undefined {
+  take(nowMs: number): T | undefined {
     this.#followChanges();
     if (nowMs < this.#busyUntilMs) return undefined;
     for (;;) {
@@ -82,7 +85,7 @@ export class PermitQueue<T extends object> {
         this.#size -= 1;
         continue;
       }
-      const refusal = this.#limiter.take(this.#limitsOf(item), nowMs, sizeBytes);
+      const refusal = this.#ask(item, nowMs);
       if (refusal?.limit === noLimit) {
         this.#busyUntilMs = refusal.retryAtMs;
         return undefined;

@@ -47,15 +47,19 @@ const memories = new WeakMap<RelayOptions, Memory>();
 
 /**
  * Opens one session. Takes at most the relay's connection, greeting and command timeouts together, twice that where the
- * relay stumbles over a resumed TLS session; never throws; destroys what it cannot use.
+ * relay stumbles over a resumed TLS session and `mayConnectAgain`; never throws; destroys what it cannot use.
  */
-export async function openSession(relay: RelayOptions): Promise<OpenSession | HandshakeFailure> {
+export async function openSession(
+  relay: RelayOptions,
+  mayConnectAgain: () => Promise<boolean> = async () => true,
+): Promise<OpenSession | HandshakeFailure> {
   const memory = recall(relay);
   const resumed = memory.tlsSession;
   let ended = await new Handshake(relay, memory).run();
   if (ended.kind === 'trouble' && resumed !== undefined) {
     memory.tlsSession = undefined;
-    if (ended.trouble.reason === 'tlsFailed') ended = await new Handshake(relay, memory).run();
+    if (ended.trouble.reason === 'tlsFailed' && (await mayConnectAgain()))
+      ended = await new Handshake(relay, memory).run();
   }
   if (ended.kind === 'open') return ended;
   return { kind: 'failed', ...describeTrouble(ended.trouble, relay, tokenSecretsOf(relay, memory)) };

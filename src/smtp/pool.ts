@@ -30,6 +30,8 @@ export interface Work<T extends Transaction> {
   /** The next transaction for a session with these extensions; undefined when there is none. */
   take(extensions: Extensions): T | Wait | undefined;
   settle(settled: Settled<T>): void;
+  /** Leave to open a session beside `others` now, or how long there is none; absent: there is always. */
+  takeOpening?(others: number): Wait | undefined;
   /** No session is open and none could be opened: the relay is out of reach for now. */
   relayFailed(failure: HandshakeFailure): void;
 }
@@ -59,6 +61,8 @@ const firstReopenDelayMs = 500;
 const maxReopenDelayMs = 30_000;
 const sweepEveryMs = 1000;
 const handshakesAtOnce = 20;
+/** The limit of new sessions may be raised meanwhile. */
+const mostOpenWaitMs = 1000;
 /** So long a relay may still count a session of ours that has ended, and so soon it is asked again. */
 const justLeftMs = 1000;
 const justLeftDelayMs = 20;
@@ -102,6 +106,8 @@ export class Pool<T extends Transaction> implements SessionOwner<T> {
   #roundTripMs = Infinity;
   #couldGoDeep = false;
   #reopenTimer: NodeJS.Timeout | undefined;
+  /** A limit lets no session be opened. Apart from `#reopenTimer`, which is a relay's doing. */
+  #openTimer: NodeJS.Timeout | undefined;
   #waitTimer: NodeJS.Timeout | undefined;
   #waitUntilMs = Infinity;
   #waitingSinceMs = 0;
@@ -178,6 +184,7 @@ export class Pool<T extends Transaction> implements SessionOwner<T> {
   retire(): void {
     this.#closed = true;
     clearTimeout(this.#reopenTimer);
+    clearTimeout(this.#openTimer);
     clearTimeout(this.#waitTimer);
     for (const session of this.#sessions) session.retire();
   }
@@ -254,7 +261,7 @@ export class Pool<T extends Transaction> implements SessionOwner<T> {
   }
 
   #openAsNeeded(): void {
-    if (this.#reopenTimer !== undefined) return;
+    if (this.#reopenTimer !== undefined || this.#openTimer !== undefined) return;
     let idle = 0;
     for (const session of this.#sessions) {
       if (session.remaining > nearlySpent && !session.busy) idle += 1;
@@ -275,7 +282,11 @@ export class Pool<T extends Transaction> implements SessionOwner<T> {
 
   /** Never rejects: openSession returns its failures. */
   async #open(): Promise<void> {
-    const opened = await openSession(this.#relay);
+    if (!this.#mayOpen()) {
+      this.#opening -= 1;
+      return this.#noteRefusal();
+    }
+    const opened = await openSession(this.#relay, () => this.#awaitOpening());
     // While we waited the pool may have been closed, or the work may have gone.
     this.#opening -= 1;
     if (opened.kind === 'failed') return this.#noteFailure(opened);
@@ -295,6 +306,31 @@ export class Pool<T extends Transaction> implements SessionOwner<T> {
     this.#noteRefusal();
     session.pump();
     this.#openAsNeeded();
+  }
+
+  /** Asked when the connection is about to be made, and not before it waits for its turn. */
+  #mayOpen(): boolean {
+    if (this.#closed || this.#openTimer !== undefined) return false;
+    const wait = this.#work.takeOpening?.(this.#sessions.size + this.#opening - 1);
+    if (wait === undefined) return true;
+    const delayMs = Math.max(1, Math.min(wait.delayMs, mostOpenWaitMs));
+    // Sessions that are open work on; where there is none, everything waits for this limit. First, so that it is over first.
+    if (this.#sessions.size === 0) this.#wakeAfter(delayMs);
+    this.#openTimer = setTimeout(() => {
+      this.#openTimer = undefined;
+      this.#openAsNeeded();
+    }, delayMs);
+    return false;
+  }
+
+  /** For the second connection that one opening may need. False where the pool was closed meanwhile. */
+  async #awaitOpening(): Promise<boolean> {
+    for (;;) {
+      if (this.#closed) return false;
+      const wait = this.#work.takeOpening?.(0);
+      if (wait === undefined) return true;
+      await new Promise((resolve) => setTimeout(resolve, Math.min(wait.delayMs, mostOpenWaitMs)));
+    }
   }
 
   #noteFailure(failure: HandshakeFailure): void {

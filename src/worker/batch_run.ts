@@ -52,6 +52,11 @@ export class BatchRun {
     return this.#recipients.length - this.#cursor;
   }
 
+  /** Who is taken next; undefined where nobody is left. */
+  get next(): Recipient | undefined {
+    return this.#recipients[this.#cursor];
+  }
+
   /** Takes the next recipient. Only while `waiting` is above 0. */
   take(): Recipient {
     const recipient = this.#recipients[this.#cursor];

@@ -12,6 +12,8 @@ import type { RelayOptions } from '../smtp/relay.ts';
 /** Given to every thread when it starts. */
 export interface WorkerSetup {
   readonly relays: readonly RelayOptions[];
+  /** For each relay: handles of the limits that a new session to it is granted by. */
+  readonly connectionLimits: readonly (readonly number[])[];
   readonly dkim: readonly DkimKey[];
   /** There may be so many relays, those that come later among them. */
   readonly relayCapacity: number;
@@ -34,7 +36,7 @@ export interface WorkerSetup {
 }
 
 /** What may change while threads run. Relays keep their numbers. */
-export type LiveSetup = Pick<WorkerSetup, 'relays' | 'dkim'>;
+export type LiveSetup = Pick<WorkerSetup, 'relays' | 'connectionLimits' | 'dkim'>;
 
 /** Slots of the control memory. */
 export const controlSlot = {
@@ -114,6 +116,8 @@ export interface BatchTask extends JournalBatch {
   readonly limits: readonly number[];
   /** Those of `limits` that are held until the message is settled. */
   readonly slots: readonly number[];
+  /** Those of `limits` that count bytes, with their names for people. */
+  readonly bytes: readonly { readonly limit: number; readonly text: string }[];
   /** The campaign's share among campaigns. */
   readonly weight: number;
   /** How far off the next permit may be, in ms, before what nobody has taken comes back. */

@@ -71,6 +71,7 @@ interface OpenRelay {
 /** Pools of relays that a reload has changed, as long as somebody is under way in them, with what they were for. */
 const retired = new Map<Pool<RowTransaction>, RelayOptions>();
 const relays: OpenRelay[] = setup.relays.map((relay, index) => openRelay(relay, waitedBefore(index)));
+limitOpening(setup.connectionLimits);
 let { dkim } = setup;
 
 function openRelay(options: RelayOptions, waitedMs: number): OpenRelay {
@@ -86,6 +87,10 @@ function openRelay(options: RelayOptions, waitedMs: number): OpenRelay {
   });
   if (leaving > 0) pool.setShare(shareBeside(leaving, options.maxConnections));
   return { options, work, pool, waitedMs, leaving, recalls: 0, sessions: 0 };
+}
+
+function limitOpening(limits: WorkerSetup['connectionLimits']): void {
+  for (const [index, { work }] of relays.entries()) work.limitOpening(limits[index] ?? []);
 }
 
 /** What this place's last thread, if it had one, has waited for a relay's permits. */
@@ -213,7 +218,7 @@ function isLiveSetup(data: unknown): data is LiveSetup {
   return typeof data === 'object' && data !== null && 'relays' in data;
 }
 
-function follow({ relays: next, dkim: keys }: LiveSetup): void {
+function follow({ relays: next, connectionLimits, dkim: keys }: LiveSetup): void {
   dkim = keys;
   // Compiled again with the new keys.
   compiled.clear();
@@ -223,6 +228,7 @@ function follow({ relays: next, dkim: keys }: LiveSetup): void {
     if (open === undefined) relays.push(openRelay(options, waitedBefore(index)));
     else if (!isDeepStrictEqual(open.options, options)) relays[index] = changeRelay(open, options);
   }
+  limitOpening(connectionLimits);
 }
 
 /** Fewer or more sessions are the same sessions; whatever else has changed needs new ones, and the old ones finish what they have. */

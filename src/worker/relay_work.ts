@@ -2,12 +2,12 @@
 import type { Clock } from '../base/clock.ts';
 import { messageOf } from '../base/error.ts';
 import { invariant } from '../base/invariant.ts';
-import type { Composer } from '../compose/compose.ts';
-import { carriesUtf8, findLack, formatMail, formatRcpt, type Envelope, type Lack } from '../mail/envelope.ts';
+import type { Composed, Composer } from '../compose/compose.ts';
+import { findLack, formatMail, formatRcpt, type Envelope } from '../mail/envelope.ts';
 import type { Recipient } from '../mail/recipient.ts';
 import { concernsCampaign, judgeLocally, type Verdict } from '../mail/verdict.ts';
 import { isOfLane, isThrottling } from '../schedule/governor_signal.ts';
-import type { Limiter } from '../schedule/limiter.ts';
+import type { Limiter, Refusal } from '../schedule/limiter.ts';
 import { PermitQueue } from '../schedule/permit_queue.ts';
 import type { Signer } from '../sign/signer.ts';
 import type { Settled, Transaction } from '../smtp/dialogue.ts';
@@ -16,6 +16,9 @@ import type { HandshakeFailure } from '../smtp/handshake.ts';
 import type { Wait, Work } from '../smtp/pool.ts';
 import type { BatchRun } from './batch_run.ts';
 import type { BatchReport, BatchTask, Hold } from './contract.ts';
+import { HeldMessages, type MadeMessage } from './held_messages.ts';
+import { findFlaw, judgeLack } from './judge_offer.ts';
+import { Openings } from './openings.ts';
 
 /** A transaction that knows where it came from. */
 export interface RowTransaction extends Transaction {
@@ -55,6 +58,8 @@ interface Flow {
   readonly limits: readonly number[];
   /** Those that are held until the message is settled. */
   readonly slots: readonly number[];
+  /** Those that count bytes. */
+  readonly bytes: BatchTask['bytes'];
   /** Oldest first; a run without waiting recipients is not in it. */
   runs: BatchRun[];
 }
@@ -74,14 +79,17 @@ export class RelayWork implements Work<RowTransaction> {
   #turnLeft = 0;
   /** How many flows a campaign has: its share is theirs together, however many lanes it has. */
   readonly #flowCounts = new Map<number, number>();
+  readonly #held = new HeldMessages<Flow>();
+  readonly #openings: Openings;
 
   constructor(limiter: Limiter, clock: Clock, compiled: (run: BatchRun) => CompiledCampaign) {
     this.#limiter = limiter;
+    this.#openings = new Openings(limiter);
     this.#clock = clock;
     this.#compiled = compiled;
     this.#queue = new PermitQueue(
       limiter,
-      (flow) => flow.limits,
+      (flow, nowMs) => this.#ask(flow, nowMs),
       ({ weight, campaignId }) => weight / (this.#flowCounts.get(campaignId) ?? 1),
       (flow) => flow.runs.length === 0 && this.#forget(flow),
     );
@@ -95,7 +103,7 @@ export class RelayWork implements Work<RowTransaction> {
 
   add(run: BatchRun): void {
     if (run.waiting === 0) return;
-    const { limits, slots } = run.task;
+    const { limits, slots, bytes } = run.task;
     const key = keyOf(run.task);
     const known = this.#flows.get(key);
     if (known !== undefined) {
@@ -104,19 +112,19 @@ export class RelayWork implements Work<RowTransaction> {
       return;
     }
     const { campaignId, weight } = run.task;
-    const flow = { key, campaignId, weight, limits, slots, runs: [run] };
+    const flow = { key, campaignId, weight, limits, slots, bytes, runs: [run] };
     this.#flows.set(key, flow);
     this.#flowCounts.set(campaignId, (this.#flowCounts.get(campaignId) ?? 0) + 1);
     this.#queue.add(flow);
   }
 
-  /** Pull, not push: the permit first, then the message. */
+  /** Pull, not push: the permit first, then the message; where bytes are limited only if it would go with any size. */
   take(extensions: Extensions): RowTransaction | Wait | undefined {
     for (;;) {
       const nowMs = this.#clock.monotonic();
       const flow = this.#goOn(nowMs) ?? this.#nextTurn(nowMs);
       if (flow === undefined) return this.#waitFrom(nowMs);
-      const transaction = this.#takeOf(flow, extensions);
+      const transaction = this.#takeOf(flow, nowMs, extensions);
       if (transaction !== undefined) return transaction;
     }
   }
@@ -125,7 +133,7 @@ export class RelayWork implements Work<RowTransaction> {
   #goOn(nowMs: number): Flow | undefined {
     const flow = this.#turn;
     if (flow === undefined) return undefined;
-    if (flow.runs.length > 0 && this.#turnLeft > 0 && this.#limiter.take(flow.limits, nowMs) === undefined) {
+    if (flow.runs.length > 0 && this.#turnLeft > 0 && this.#ask(flow, nowMs) === undefined) {
       this.#turnLeft -= 1;
       this.#queue.charge(flow);
       return flow;
@@ -145,27 +153,95 @@ export class RelayWork implements Work<RowTransaction> {
     return nextAtMs === Infinity ? undefined : { kind: 'wait', delayMs: nextAtMs - nowMs };
   }
 
-  /** The next recipient of a flow that has its permits; what it does not need of them it gives back. */
-  #takeOf(flow: Flow, extensions: Extensions): RowTransaction | undefined {
+  limitOpening(limits: readonly number[]): void {
+    this.#openings.limits = limits;
+  }
+
+  takeOpening(others: number): Wait | undefined {
+    return this.#openings.take(this.#clock.monotonic(), others);
+  }
+
+  #ask(flow: Flow, nowMs: number): Refusal | undefined {
+    return flow.bytes.length === 0 ? this.#limiter.take(flow.limits, nowMs) : this.#askForBytes(flow, nowMs);
+  }
+
+  /** All permits at once, or none; undefined also where it turns out that no message is left to go. */
+  #askForBytes(flow: Flow, nowMs: number): Refusal | undefined {
+    let askedAtMs = nowMs;
+    for (;;) {
+      let made = this.#held.find(flow, flow.runs[0], nowMs);
+      if (made === undefined) {
+        const refusal = this.#limiter.look(flow.limits, askedAtMs, 1);
+        if (refusal !== undefined) return refusal;
+        made = this.#holdNext(flow, nowMs);
+        // Composing may have taken long, and the relay counts from when the message goes.
+        askedAtMs = this.#clock.monotonic();
+      }
+      if (made === undefined) return undefined;
+      const refusal = this.#limiter.take(flow.limits, askedAtMs, made.message.length);
+      if (refusal?.retryAtMs !== Infinity) return refusal;
+      this.#refuseBytes(flow, made.message.length, refusal.limit);
+    }
+  }
+
+  /** Composes for the next recipient for whom it can be done; undefined where there is none. */
+  #holdNext(flow: Flow, nowMs: number): MadeMessage | undefined {
+    for (;;) {
+      const [run] = flow.runs;
+      const recipient = run?.next;
+      if (run === undefined || recipient === undefined) return undefined;
+      const composed = this.#compose(run, recipient);
+      if (composed.kind !== 'invalid') {
+        this.#held.hold(flow, { run, row: recipient.row, made: composed, sinceMs: nowMs });
+        return composed;
+      }
+      run.settle(takeNext(flow, run).row, 'invalid', judgeLocally('unmakeable', composed.reason));
+    }
+  }
+
+  /** More than the limit ever lets go at once: it would wait for ever. */
+  #refuseBytes(flow: Flow, sizeBytes: number, limit: number): void {
     const [run] = flow.runs;
-    invariant(run !== undefined, 'a permit was taken for nobody');
-    const recipient = run.take();
-    if (run.waiting === 0) flow.runs.shift();
-    const transaction = this.#begin(run, recipient, extensions);
+    invariant(run !== undefined, 'a message is held of a run that is not there');
+    const text = flow.bytes.find((one) => one.limit === limit)?.text ?? 'a limit of bytes';
+    const verdict = judgeLocally(
+      'overlimit',
+      `the message has ${sizeBytes} bytes, more than "${text}" ever grants`,
+    );
+    run.settle(takeNext(flow, run).row, 'rejected', verdict);
+    this.#spareTheRest(run, verdict);
+  }
+
+  /** The next recipient of a flow that has its permits; what it does not need of them it gives back. */
+  #takeOf(flow: Flow, nowMs: number, extensions: Extensions): RowTransaction | undefined {
+    const [run] = flow.runs;
+    if (run === undefined) return this.#dropEmpty(flow);
+    const made = flow.bytes.length === 0 ? undefined : this.#held.find(flow, run, nowMs);
+    if (made !== undefined) this.#held.drop(flow);
+    const transaction = this.#begin(run, takeNext(flow, run), extensions, made);
     if (flow.runs.length > 0) this.#turn = flow;
     else this.#forget(flow);
-    if (transaction === undefined) this.#release(flow.slots);
-    return transaction;
+    if (transaction !== undefined) return transaction;
+    this.#release(flow.slots);
+    if (made !== undefined) this.#limiter.returnBytes(flow.limits, nowMs, made.message.length);
+    return undefined;
   }
 
   #forget(flow: Flow): true {
     const { key, campaignId } = flow;
     if (this.#turn === flow) this.#turn = undefined;
+    this.#held.drop(flow);
     this.#flows.delete(key);
     const left = (this.#flowCounts.get(campaignId) ?? 1) - 1;
     if (left > 0) this.#flowCounts.set(campaignId, left);
     else this.#flowCounts.delete(campaignId);
     return true;
+  }
+
+  /** Its last messages could not be made or can never go: no permit was taken. */
+  #dropEmpty(flow: Flow): undefined {
+    invariant(flow.bytes.length > 0, 'a permit was taken for nobody');
+    this.#forget(flow);
   }
 
   settle(settled: Settled<RowTransaction>): void {
@@ -182,7 +258,10 @@ export class RelayWork implements Work<RowTransaction> {
   #spareTheRest(run: BatchRun, verdict: Verdict): void {
     run.senderRefusals = concernsCampaign(verdict) ? run.senderRefusals + 1 : 0;
     if (run.senderRefusals >= run.task.mostSenderRefusals)
-      this.#giveBackFlow(run, judgeLocally('stopped', 'the sender is refused: nobody else was tried'));
+      this.#giveBackFlow(
+        run,
+        judgeLocally('stopped', 'everybody else of the campaign would meet the same: nobody else was tried'),
+      );
     else if (verdict.kind === 'unsent' && isThrottling(verdict)) {
       const spared = judgeLocally('stopped', 'the relay wants a pause: nobody else was tried');
       if (isOfLane(verdict)) this.#giveBackFlow(run, spared);
@@ -219,6 +298,7 @@ export class RelayWork implements Work<RowTransaction> {
     this.#flowCounts.clear();
     this.#queue.clear();
     this.#turn = undefined;
+    this.#held.clear();
     for (const run of runs) run.giveBack(verdict, failure);
   }
 
@@ -265,49 +345,57 @@ export class RelayWork implements Work<RowTransaction> {
     return [...this.#flows.values()].flatMap(({ runs }) => runs);
   }
 
-  /**
-   * The transaction for a recipient, or undefined where it ended before the relay saw it. What one row's data can exhaust (a string's
-   * length, the stack) is the row's; anything else is a bug that would meet every row, and must end the thread and not the list.
-   */
-  #begin(run: BatchRun, recipient: Recipient, extensions: Extensions): RowTransaction | undefined {
-    try {
-      return this.#make(run, recipient, extensions);
-    } catch (error) {
-      if (!(error instanceof RangeError)) throw error;
-      const text = `the message cannot be made: ${messageOf(error)}`;
-      run.settle(recipient.row, 'invalid', judgeLocally('unmakeable', text));
-      return undefined;
-    }
-  }
-
-  #make(run: BatchRun, recipient: Recipient, extensions: Extensions): RowTransaction | undefined {
-    const { envelope, composer, signer } = this.#compiled(run);
+  /** The transaction for a recipient, or undefined where it ended before the relay saw it. `held` is its message, where there is one. */
+  #begin(
+    run: BatchRun,
+    recipient: Recipient,
+    extensions: Extensions,
+    held: MadeMessage | undefined,
+  ): RowTransaction | undefined {
+    const { envelope } = this.#compiled(run);
     const lack = findLack(envelope, extensions);
-    if (lack !== undefined) return this.#refuse(run, recipient, judgeLocally('lacking', lacks[lack]));
-    const at = this.#clock.now();
-    const begunAt = performance.now();
-    const composed = composer.compose(recipient, at);
+    if (lack !== undefined) return this.#refuse(run, recipient, judgeLack(lack));
+    const composed = held ?? this.#compose(run, recipient);
     if (composed.kind === 'invalid') {
       run.settle(recipient.row, 'invalid', judgeLocally('unmakeable', composed.reason));
       return undefined;
     }
     const { message, isUtf8 } = composed;
-    const content = signer === undefined ? message : signer.sign(message, at) + message;
-    const composedAt = performance.now();
-    run.observeComposing((composedAt - begunAt) / 1000);
-    const flaw = findFlaw(content.length, isUtf8, extensions);
+    const flaw = findFlaw(message.length, isUtf8, extensions);
     if (flaw !== undefined) {
       run.settle(recipient.row, 'rejected', flaw);
       return undefined;
     }
     return {
-      mail: formatMail(envelope, recipient.row, content.length, isUtf8 || envelope.isUtf8, extensions),
+      mail: formatMail(envelope, recipient.row, message.length, isUtf8 || envelope.isUtf8, extensions),
       rcpt: formatRcpt(envelope, recipient.address, extensions),
-      content,
+      content: message,
       run,
       row: recipient.row,
-      begunAt: composedAt,
+      begunAt: performance.now(),
     };
+  }
+
+  /**
+   * Composes and signs. What one row's data can exhaust (a string's length, the stack) is the row's; anything else is a bug that
+   * would meet every row, and must end the thread and not the list.
+   */
+  #compose(run: BatchRun, recipient: Recipient): Composed {
+    try {
+      const { composer, signer } = this.#compiled(run);
+      const at = this.#clock.now();
+      const begunAt = performance.now();
+      const composed = composer.compose(recipient, at);
+      if (composed.kind === 'invalid') return composed;
+      const { message } = composed;
+      const signed =
+        signer === undefined ? composed : { ...composed, message: signer.sign(message, at) + message };
+      run.observeComposing((performance.now() - begunAt) / 1000);
+      return signed;
+    } catch (error) {
+      if (!(error instanceof RangeError)) throw error;
+      return { kind: 'invalid', reason: `the message cannot be made: ${messageOf(error)}` };
+    }
   }
 
   /** No recipient of this run can be sent to here, and none is to blame. */
@@ -322,27 +410,14 @@ export class RelayWork implements Work<RowTransaction> {
 
 const held = judgeLocally('stopped', 'its limits grant nothing for now: called back untried');
 const tooLong = judgeLocally('stopped', 'its batch was under way for too long: called back untried');
+/** The next recipient of a flow's first run. */
+function takeNext(flow: Flow, run: BatchRun): Recipient {
+  const recipient = run.take();
+  if (run.waiting === 0) flow.runs.shift();
+  return recipient;
+}
 
 /** Lanes of a campaign that need the same permits are one flow. */
 function keyOf({ campaignId, limits }: BatchTask): string {
   return `${campaignId}:${limits.join()}`;
-}
-
-const lacks: Record<Lack, string> = {
-  requireTls:
-    'the campaign has requireTls, and the relay does not offer REQUIRETLS (RFC 8689) in a TLS session with a verified certificate',
-  smtpUtf8:
-    'an address of the campaign needs SMTPUTF8, and the relay does not offer SMTPUTF8 and 8BITMIME (RFC 6531)',
-};
-
-/** Why the relay will not take a message, by what it has offered. */
-function findFlaw(sizeBytes: number, isUtf8: boolean, extensions: Extensions): Verdict | undefined {
-  const limitBytes = extensions.sizeLimitBytes;
-  // RFC 1870 §6.1: what the relay has said it will not take is not sent.
-  if (limitBytes !== undefined && limitBytes > 0 && sizeBytes > limitBytes)
-    return judgeLocally('oversize', `the message has ${sizeBytes} bytes, the relay takes ${limitBytes}`);
-  // RFC 6531 §3.1 (1): without the offer such an address is never sent.
-  if (isUtf8 && !carriesUtf8(extensions))
-    return judgeLocally('uncarried', 'an address needs SMTPUTF8, which the relay does not offer');
-  return undefined;
 }

@@ -1,6 +1,13 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { formatRate, parseDurationMs, parseRate, parseSizeBytes } from '../../src/base/quantity.ts';
+import {
+  formatByteRate,
+  formatRate,
+  parseByteRate,
+  parseDurationMs,
+  parseRate,
+  parseSizeBytes,
+} from '../../src/base/quantity.ts';
 
 const durations: [string, number | undefined][] = [
   ['250ms', 250],
@@ -44,3 +51,27 @@ for (const [text, expected] of rates) {
     if (expected !== undefined) assert.equal(formatRate(expected), text);
   });
 }
+
+const byteRates: [string, { count: number; perMs: number } | undefined][] = [
+  ['10MB/s', { count: 10_000_000, perMs: 1000 }],
+  ['512KiB/s', { count: 524_288, perMs: 1000 }],
+  ['50GB/d', { count: 50_000_000_000, perMs: 86_400_000 }],
+  ['7B/m', { count: 7, perMs: 60_000 }],
+  ['0MB/s', undefined],
+  ['0.1B/s', undefined],
+  ['10/s', undefined],
+  ['10mb/s', undefined],
+  ['10MB', undefined],
+  ['10MB/w', undefined],
+  ['10 MB/s', undefined],
+];
+for (const [text, expected] of byteRates) {
+  test(`${text} is ${JSON.stringify(expected)} of bytes`, () => {
+    assert.deepEqual(parseByteRate(text), expected);
+    if (expected !== undefined) assert.equal(formatByteRate(expected), text);
+  });
+}
+
+test('a fraction of a unit is said in the next smaller one', () => {
+  assert.equal(formatByteRate(parseByteRate('2.3MB/s') ?? { count: 1, perMs: 1 }), '2300kB/s');
+});

@@ -305,7 +305,7 @@ test('rows are kept forever unless the file names a time from an hour on', (t) =
 
 test('a key that is near no other is told with those there are', (t) => {
   assert.deepEqual(refuse(t, 'colour: red'), [
-    'p.yaml:1:1: unknown key "colour"; expected one of state, durability, keep, threads, drainTimeout, rate, burst, lanes, metrics, log, control, inbox, events, relays, dkim',
+    'p.yaml:1:1: unknown key "colour"; expected one of state, durability, keep, threads, drainTimeout, rate, burst, bytes, connectionRate, lanes, metrics, log, control, inbox, events, relays, dkim',
   ]);
 });
 

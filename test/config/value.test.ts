@@ -2,9 +2,18 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
-import { parseDurationMs, parseRate, parseSizeBytes } from '../../src/base/quantity.ts';
+import { parseByteRate, parseDurationMs, parseRate, parseSizeBytes } from '../../src/base/quantity.ts';
 import { listenOn } from '../../src/config/endpoint.ts';
-import { duration, durationPattern, isHost, ratePattern, size, sizePattern } from '../../src/config/value.ts';
+import {
+  byteRatePattern,
+  byteRates,
+  duration,
+  durationPattern,
+  isHost,
+  ratePattern,
+  size,
+  sizePattern,
+} from '../../src/config/value.ts';
 
 const quantityLike = fc.oneof(
   fc.string({ maxLength: 8 }),
@@ -36,6 +45,30 @@ test('the pattern of sizes accepts what the parser accepts', () => {
   fc.assert(
     fc.property(quantityLike, (text) => sizePattern.test(text) === (parseSizeBytes(text) !== undefined)),
   );
+});
+
+test('the pattern of bytes in a time accepts what the parser accepts', () => {
+  const parts = fc.tuple(
+    fc.integer({ min: 1, max: 100_000 }),
+    fc.constantFrom('', '.5', '.', ' '),
+    fc.constantFrom('B', 'kB', 'KiB', 'MiB', 'GB', 'kb', ''),
+    fc.constantFrom('/s', '/m', '/h', '/d', '/w', 's', '/', '//s'),
+  );
+  fc.assert(
+    fc.property(parts, (written) => {
+      const text = written.join('');
+      return byteRatePattern.test(text) === (parseByteRate(text) !== undefined);
+    }),
+  );
+});
+
+test('bytes in a time come with the shortest time first, and are enough for a message', () => {
+  assert.deepEqual(byteRates().parse(['50GB/d', '10MB/s']), [
+    { count: 10_000_000, perMs: 1000 },
+    { count: 50_000_000_000, perMs: 86_400_000 },
+  ]);
+  for (const text of ['999B/s', '1000000GB/s', '10/s', ['1MB/s', '2MB/s'], []])
+    assert.equal(byteRates().safeParse(text).success, false, String(text));
 });
 
 test('a size has a least and a most', () => {

@@ -156,3 +156,71 @@ test('a changed configuration lifts no limit for whoever is under way, and an ol
   limits.table.sweep(time.ms + 60 * second);
   assert.deepEqual(names(), ['lane gmail per 60000 ms', 'relay box per 60000 ms']);
 });
+
+test('bytes and new sessions are limits of their subjects beside messages, and counted apart from them', () => {
+  const clock = { now: () => 1_800_000_000_000, monotonic: () => 1_000_000 };
+  const kilobytes = (count: number) => [{ count: count * 1000, perMs: second }];
+  const plan = {
+    pace: { rates: [], connections: [{ count: 50, perMs: second }] },
+    relays: [
+      {
+        name: 'box',
+        pace: { rates: [], bytes: kilobytes(10), connections: [{ count: 5, perMs: second }] },
+      },
+    ],
+    lanes: [{ name: 'gmail', pace: { rates: [], bytes: kilobytes(2) }, maxConnections: undefined }],
+  };
+  const limits = new RunLimits(plan, clock);
+  limits.setCampaign('spring', { rates: [{ count: 100, perMs: second }], bytes: kilobytes(4) });
+  const limiter = attachLimiter(limits.table.memory);
+  const task = limits.of('spring', 'box', 'gmail');
+  assert.deepEqual(
+    task.bytes.map(({ text }) => text),
+    ['relay box bytes 10kB/s', 'campaign spring bytes 4kB/s', 'lane gmail bytes 2kB/s'],
+  );
+  assert.equal(task.limits.length, 4);
+  assert.equal(limits.findTooSmall('spring', ['box'], 4001), 'campaign spring bytes 4kB/s');
+  assert.equal(limits.findTooSmall('summer', ['box'], 10_001), 'relay box bytes 10kB/s');
+  assert.equal(limits.findTooSmall('summer', ['box', 'other'], 10_001), undefined);
+  assert.equal(limits.findTooSmall('spring', ['box'], 4000), undefined);
+  assert.equal(limits.ofConnections('box').length, 2);
+  assert.equal(limiter.take(limits.ofConnections('box'), 1_000_000), undefined);
+  assert.notEqual(limiter.take(limits.ofConnections('box'), 1_000_000), undefined);
+  assert.equal(limits.describeBinding('spring', ['box']), 'relay box connectionRate 5/s');
+  assert.equal(limiter.take(task.limits, 1_000_000, 1500), undefined);
+  assert.notEqual(limiter.take(task.limits, 1_000_000, 1500), undefined);
+  // Open sessions work on: what holds up messages is named first, though new sessions may have to wait longer.
+  assert.equal(limits.describeBinding('spring', ['box']), 'lane gmail bytes 2kB/s');
+  const counts = new Map(limits.countBySubject().map(({ limit, granted }) => [limit, granted]));
+  assert.deepEqual(
+    [
+      'campaign',
+      'campaign bytes',
+      'relay box bytes',
+      'lane gmail bytes',
+      'relay box connectionRate',
+      'all connectionRate',
+    ].map((limit) => counts.get(limit)),
+    [1, 1500, 1500, 1500, 1, 1],
+  );
+});
+
+function planOf(count: number, perMs: number) {
+  const relay = { name: 'box', pace: { rates: [], bytes: [{ count, perMs }] } };
+  return { pace: none, relays: [relay], lanes: [] };
+}
+
+test('changed live, a limit of bytes keeps its count, and one of another time takes its place', () => {
+  const clock = { now: () => 1_800_000_000_000, monotonic: () => 1_000_000 };
+  const limits = new RunLimits(planOf(10_000, second), clock);
+  const limiter = attachLimiter(limits.table.memory);
+  assert.equal(limiter.take(limits.of('spring', 'box', '').limits, 1_000_000, 6000), undefined);
+  const [before] = limits.of('spring', 'box', '').limits;
+  limits.change(planOf(7000, second));
+  assert.deepEqual(limits.of('spring', 'box', '').limits, [before]);
+  const refusal = limiter.take(limits.of('spring', 'box', '').limits, 1_000_900, 2000);
+  assert.ok(refusal !== undefined && refusal.retryAtMs > 1_001_000, 'the 6,000 are forgotten');
+  limits.change(planOf(100_000, day));
+  assert.equal(limits.hasQuotas, true);
+  assert.notDeepEqual(limits.of('spring', 'box', '').limits, [before]);
+});

@@ -52,6 +52,7 @@ export function oneCampaign(
           relay,
           limits: [],
           slots: [],
+          bytes: [],
           weight: 1,
           mostSenderRefusals: Infinity,
           planKey: '1',

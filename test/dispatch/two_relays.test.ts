@@ -110,6 +110,7 @@ async function open(
         relay,
         limits: [],
         slots: [],
+        bytes: [],
         weight: 1,
         mostSenderRefusals: Infinity,
         planKey: lane,

@@ -42,6 +42,7 @@ function taskOf(batchId: number, rows: number): BatchTask {
     relay: 0,
     limits: [],
     slots: [],
+    bytes: [],
     weight: 1,
     mostWaitMs: 30_000,
     mostSenderRefusals: 3,
@@ -70,7 +71,7 @@ async function open(context: TestContext, threads: number, limiter = createLimit
   } as const;
   const directory = mkdtempSync(join(tmpdir(), 'posthaste-test-'));
   const journal = { directory, run: 'test', durability: 'process' } as const;
-  const pool = openWorkerPool({ relays: [relay], dkim: [], threads, limiter, journal });
+  const pool = openWorkerPool({ relays: [relay], connectionLimits: [], dkim: [], threads, limiter, journal });
   context.after(async () => {
     await pool.close();
     await sandbox.close();
@@ -207,7 +208,7 @@ test('what was waited for permits is not forgotten where a reload gives a relay 
   await pool.run({ ...taskOf(1, 8), limits: [0] });
   await until(() => pool.gauges(0).permitWaitMs > 200);
   const { permitWaitMs } = pool.gauges(0);
-  pool.change({ relays: [{ ...relay, maxMessages: 7 }], dkim: [] });
+  pool.change({ relays: [{ ...relay, maxMessages: 7 }], connectionLimits: [], dkim: [] });
   await until(() => pool.gauges(0).sessionsOpen === 0);
   await pool.run(taskOf(2, 8));
   await until(() => pool.gauges(0).sessionsOpen > 0);

@@ -155,6 +155,95 @@ describe('several kinds at once', () => {
     assert.notEqual(limiter.take([handle], 2020, 1), undefined);
   });
 
+  test('a look grants nothing, and answers as a take would', () => {
+    const table = new LimitTable();
+    const handle = table.put({
+      kind: 'bytes',
+      name: 'bytes',
+      rate: { count: 1000, perMs: 1000 },
+      burst: 1000,
+    });
+    const limiter = attachLimiter(table.memory, 7);
+    assert.equal(limiter.look([handle], 1000, 1000), undefined);
+    assert.equal(limiter.take([handle], 1000, 1000), undefined);
+    assert.deepEqual(limiter.look([handle], 1001, 1), limiter.take([handle], 1001, 1));
+    assert.equal(limiter.granted(handle), 1000);
+  });
+
+  test('who is refused for lack of room hears when there will be enough, and not when there will be some', () => {
+    const table = new LimitTable();
+    const handle = table.put({
+      kind: 'bytes',
+      name: 'bytes',
+      rate: { count: 1000, perMs: 1000 },
+      burst: 1000,
+    });
+    const limiter = attachLimiter(table.memory, 7);
+    for (let at = 1000; at < 1100; at += 10) assert.equal(limiter.take([handle], at, 100), undefined);
+    const refusal = limiter.take([handle], 1100, 450);
+    assert.ok(
+      refusal !== undefined && Math.abs(refusal.retryAtMs - 1040 - 1006.7) < 0.1,
+      `${refusal?.retryAtMs}`,
+    );
+    assert.equal(limiter.take([handle], refusal.retryAtMs, 450), undefined);
+  });
+
+  test('those who need little do not keep one who needs much from its turn', () => {
+    const table = new LimitTable();
+    const handle = table.put({ kind: 'bytes', name: 'bytes', rate: { count: 100_000, perMs: 1000 } });
+    const [small, big] = [attachLimiter(table.memory, 7), attachLimiter(table.memory, 8)];
+    const grants: { readonly at: number; readonly bytes: number }[] = [];
+    let bigAt = 3000;
+    for (let at = 1000; at < 20_000; at += 1) {
+      if (at >= bigAt) {
+        const refusal = big.take([handle], at, 50_000);
+        if (refusal === undefined) grants.push({ at, bytes: 50_000 });
+        bigAt = refusal === undefined ? at + 3000 : Math.ceil(refusal.retryAtMs) + 1;
+      }
+      while (small.take([handle], at, 1000) === undefined) grants.push({ at, bytes: 1000 });
+    }
+    const bigs = grants.filter(({ bytes }) => bytes > 1000);
+    assert.ok(bigs.length >= 4, `${bigs.length} of the big ones went`);
+    for (const { at: from } of grants) {
+      const held = grants
+        .filter(({ at }) => at >= from && at < from + 1000)
+        .reduce((sum, one) => sum + one.bytes, 0);
+      assert.ok(held <= 100_000, `${held} in the second from ${from}`);
+    }
+  });
+
+  test('a claim that nobody comes for lapses, and one for hours is none', () => {
+    const table = new LimitTable();
+    const limiter = attachLimiter(table.memory, 7);
+    const second = table.put({
+      kind: 'bytes',
+      name: 'second',
+      rate: { count: 1000, perMs: 1000 },
+      burst: 1000,
+    });
+    const day = table.put({
+      kind: 'bytes',
+      name: 'day',
+      rate: { count: 1000, perMs: 86_400_000 },
+      burst: 1000,
+    });
+    for (const handle of [second, day]) {
+      assert.equal(limiter.take([handle], 1000, 600), undefined);
+      assert.notEqual(limiter.take([handle], 1001, 500), undefined);
+    }
+    assert.equal(limiter.take([day], 1002, 400), undefined);
+    const refusal = limiter.take([second], 1002, 400);
+    assert.ok(refusal !== undefined && refusal.retryAtMs > 2006 && refusal.retryAtMs < 2020);
+    assert.equal(limiter.take([second], refusal.retryAtMs, 400), undefined);
+  });
+
+  test('what can never go holds nobody up', () => {
+    const table = new LimitTable();
+    const handle = table.put({ kind: 'bytes', name: 'bytes', rate: { count: 1000, perMs: 1000 } });
+    assert.equal(attachLimiter(table.memory, 7).take([handle], 1000, 1001)?.retryAtMs, Infinity);
+    assert.deepEqual(table.binding(1000), []);
+  });
+
   test('without a burst bytes keep an even pace from the first message on', () => {
     const table = new LimitTable();
     const handle = table.put({ kind: 'bytes', name: 'bytes', rate: { count: 100_000, perMs: 1000 } });

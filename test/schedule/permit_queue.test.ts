@@ -27,6 +27,7 @@ function countTakes(limiter: Limiter): Limiter & { asked: number } {
       counted.asked += 1;
       return limiter.take(limits, nowMs, sizeBytes);
     },
+    look: limiter.look.bind(limiter),
     release: limiter.release.bind(limiter),
     returnBytes: limiter.returnBytes.bind(limiter),
     setRate: limiter.setRate.bind(limiter),
@@ -42,7 +43,11 @@ function countTakes(limiter: Limiter): Limiter & { asked: number } {
 function open(): { table: LimitTable; limiter: ReturnType<typeof countTakes>; queue: PermitQueue<Run> } {
   const table = new LimitTable();
   const limiter = countTakes(attachLimiter(table.memory, 7));
-  return { table, limiter, queue: new PermitQueue<Run>(limiter, (run) => run.limits) };
+  return {
+    table,
+    limiter,
+    queue: new PermitQueue<Run>(limiter, (run, nowMs) => limiter.take(run.limits, nowMs)),
+  };
 }
 
 test('10,000 lanes that wait cost a free one nothing: it is granted at the first question', () => {

@@ -11,6 +11,25 @@ export function mostInWindow(instantsMs: readonly number[], windowMs: number): n
   return most;
 }
 
+export interface Weighed {
+  readonly at: number;
+  readonly bytes: number;
+}
+
+/** The most bytes that any half-open window of `windowMs` holds. The instants are in order. */
+export function mostBytesInWindow(all: readonly Weighed[], windowMs: number): number {
+  let [most, held, oldest] = [0, 0, 0];
+  for (const { at, bytes } of all) {
+    held += bytes;
+    for (let one = all[oldest]; one !== undefined && at - one.at >= windowMs; one = all[oldest]) {
+      held -= one.bytes;
+      oldest += 1;
+    }
+    most = Math.max(most, held);
+  }
+  return most;
+}
+
 /** The fewest that any window between the first and the last instant holds. */
 export function fewestInWindow(instantsMs: readonly number[], windowMs: number): number {
   let fewest = Infinity;

@@ -19,6 +19,9 @@ class Bench implements Work<Numbered> {
   backlog = 0;
   begun = 0;
   waitMs = 0;
+  /** How long each next session has to wait for leave to be opened; behind the last none has. */
+  readonly openingWaitsMs: number[] = [];
+  openingsAsked = 0;
   readonly settled: Settled<Numbered>[] = [];
   readonly failures: HandshakeFailure[] = [];
 
@@ -37,6 +40,12 @@ class Bench implements Work<Numbered> {
       rcpt: `RCPT TO:<r${this.begun}@b.example>\r\n`,
       content: `Subject: ${this.begun}\r\n\r\nhello\r\n`,
     };
+  }
+
+  takeOpening(): Wait | undefined {
+    this.openingsAsked += 1;
+    const delayMs = this.openingWaitsMs.shift() ?? 0;
+    return delayMs === 0 ? undefined : { kind: 'wait', delayMs };
   }
 
   settle(settled: Settled<Numbered>): void {
@@ -151,6 +160,28 @@ test('a limit that binds is waited for, and the wait is counted', async (context
   await until(() => work.settled.length === 1);
   assert.ok(performance.now() - startedAt >= 75);
   assert.ok(pool.counts.permitWaitMs >= 75);
+});
+
+test('where a limit lets no session be opened, it is asked again when it says, and the relay has not failed', async (context) => {
+  const { sandbox, work, pool } = await open(context, 8);
+  work.openingWaitsMs.push(60, 60, 60);
+  const startedAt = performance.now();
+  give(work, pool, 5);
+  await until(() => work.settled.length === 5);
+  assert.ok(performance.now() - startedAt >= 175);
+  assert.deepEqual(work.failures, []);
+  assert.ok(pool.counts.permitWaitMs >= 175, 'nothing was open meanwhile, so this is what all waited for');
+  assert.ok(work.openingsAsked <= 4 + sandbox.stats().connections, `asked ${work.openingsAsked} times`);
+});
+
+test('while a limit lets no further session be opened, the one that is open sends, and nobody asks all the time', async (context) => {
+  const { sandbox, work, pool } = await open(context, 8, {}, { maxMessages: 1000 });
+  work.openingWaitsMs.push(0, ...Array.from({ length: 100 }, () => 10_000));
+  give(work, pool, 300);
+  await until(() => work.settled.length === 300);
+  assert.equal(sandbox.stats().connections, 1);
+  assert.ok(work.openingsAsked <= 4, `asked ${work.openingsAsked} times`);
+  assert.deepEqual(work.failures, []);
 });
 
 test('a relay that cannot be reached gives the work back, with the reason', async (context) => {

@@ -9,6 +9,7 @@ import { attachLimiter, createLimiter, type LimiterMemory } from '../../src/sche
 import { LimitTable } from '../../src/schedule/limit_table.ts';
 import { parseExtensions } from '../../src/smtp/extensions.ts';
 import { BatchRun } from '../../src/worker/batch_run.ts';
+import type { BatchTask } from '../../src/worker/contract.ts';
 import { RelayWork } from '../../src/worker/relay_work.ts';
 import { makeReply } from '../../src/mail/reply.ts';
 import { judgeLocally, judgeReply } from '../../src/mail/verdict.ts';
@@ -24,23 +25,29 @@ const composerThat = (fails: () => never): Composer => ({
 });
 
 const neverFails = () => assert.fail('all rows can be made');
-const unlimited = { memory: createLimiter([]), limits: [], slots: [] };
+const unlimited: Needs = { memory: createLimiter([]), limits: [], slots: [] };
+
+interface Needs {
+  readonly memory: LimiterMemory;
+  readonly limits: readonly number[];
+  readonly slots: readonly number[];
+  readonly bytes?: BatchTask['bytes'];
+  readonly composer?: Composer;
+  /** Of the clock, which the test moves. */
+  readonly time?: { ms: number };
+}
 
 /** Work with one batch of `rows` in it, which needs permits of `limits`. */
 function openWork(
   fails: () => never,
-  {
-    memory,
-    limits,
-    slots,
-  }: { memory: LimiterMemory; limits: readonly number[]; slots: readonly number[] } = unlimited,
+  { memory, limits, slots, bytes = [], composer = composerThat(fails), time = { ms: 0 } }: Needs = unlimited,
   rows: readonly number[] = [1, 2, 3],
 ) {
   const { campaign } = planOf([], {});
-  const clock = { now: () => 0, monotonic: () => 0 };
+  const clock = { now: () => time.ms, monotonic: () => time.ms };
   const compiled = () => ({
     envelope: makeEnvelope(campaign),
-    composer: composerThat(fails),
+    composer,
     signer: undefined,
   });
   const work = new RelayWork(attachLimiter(memory), clock, compiled);
@@ -62,6 +69,7 @@ function openWork(
       slots,
       weight,
       mostWaitMs: 30_000,
+      bytes,
       mostSenderRefusals: 3,
       planKey: '1',
       plan: new SharedArrayBuffer(0),
@@ -227,3 +235,153 @@ const patience = { waitMs: Infinity, ageMs: 60_000, most: Infinity };
 function upTo(first: number, count: number): number[] {
   return Array.from({ length: count }, (_, index) => first + index);
 }
+/** Work whose messages have the sizes of their rows, under a limit of 1,000 bytes a second. */
+function openWeighed(sizes: readonly number[], burst = 1000, perMs = 1000) {
+  const table = new LimitTable();
+  const handle = table.put({ kind: 'bytes', name: 'box', rate: { count: 1000, perMs }, burst });
+  const time = { ms: 1000 };
+  const composed: number[] = [];
+  const composer: Composer = {
+    compose({ row }) {
+      composed.push(row);
+      const sizeBytes = sizes[row] ?? 0;
+      if (sizeBytes === 0) return { kind: 'invalid', reason: 'no address' };
+      return {
+        kind: 'message',
+        message: 'x'.repeat(sizeBytes),
+        messageId: `${row}@b.example`,
+        isUtf8: false,
+      };
+    },
+  };
+  const needs = {
+    memory: table.memory,
+    limits: [handle],
+    slots: [],
+    bytes: [{ limit: handle, text: 'relay box bytes 1kB/s' }],
+    composer,
+    time,
+  };
+  const opened = openWork(neverFails, needs, [...sizes.keys()]);
+  const extensions = parseExtensions([], false);
+  const take = () => {
+    const one = opened.work.take(extensions);
+    return one !== undefined && 'row' in one ? one.row : one?.delayMs;
+  };
+  const limiter = attachLimiter(table.memory, 99);
+  return { ...opened, take, time, composed, granted: () => limiter.granted(handle), limiter, handle };
+}
+
+test('a message waits for its bytes and is composed once', () => {
+  const { take, time, composed, granted } = openWeighed([400, 400, 400]);
+  assert.deepEqual([take(), take()], [0, 1]);
+  const waitMs = take();
+  assert.ok(waitMs !== undefined && waitMs > 1000 && waitMs < 1010, `${waitMs}`);
+  assert.deepEqual(composed, [0, 1, 2]);
+  assert.equal(granted(), 800);
+  time.ms += waitMs;
+  assert.equal(take(), 2);
+  assert.deepEqual(composed, [0, 1, 2]);
+});
+
+test('while the pace of bytes lets nobody go, nothing is composed', () => {
+  const { take, composed } = openWeighed([400, 400], 1);
+  assert.equal(take(), 0);
+  assert.ok((take() ?? 0) > 300);
+  assert.deepEqual(composed, [0]);
+});
+
+test('called back while its message waits for bytes, nobody is lost, nothing is charged, and the journal hears of no start', () => {
+  const { work, take, time, granted, noted } = openWeighed([800, 800, 100]);
+  assert.equal(take(), 0);
+  assert.ok((take() ?? 0) > 900);
+  work.giveBackSome(() => true, judgeLocally('stopped', 'paused'));
+  assert.deepEqual(
+    noted.map(({ row, kind }) => [row, kind]),
+    [
+      [1, 'unsent'],
+      [2, 'unsent'],
+    ],
+  );
+  assert.equal(granted(), 800);
+  time.ms += 2000;
+  assert.equal(take(), undefined);
+  assert.equal(granted(), 800);
+});
+
+test('a message that is more than the limit ever grants is rejected with the limit’s name, and those behind it go', () => {
+  const { take, noted, granted } = openWeighed([1001, 300, 2000]);
+  assert.equal(take(), 1);
+  assert.equal(take(), undefined);
+  assert.deepEqual(
+    noted.map(({ row, kind, verdict }) => [row, kind, verdict.code, verdict.text]),
+    [
+      [
+        0,
+        'rejected',
+        'message-over-limit',
+        'the message has 1001 bytes, more than "relay box bytes 1kB/s" ever grants',
+      ],
+      [
+        2,
+        'rejected',
+        'message-over-limit',
+        'the message has 2000 bytes, more than "relay box bytes 1kB/s" ever grants',
+      ],
+    ],
+  );
+  assert.equal(granted(), 300);
+});
+
+test('where bytes are limited, rows of which no message can be made take none', () => {
+  const { take, noted, granted } = openWeighed([0, 100, 0]);
+  assert.equal(take(), 1);
+  assert.equal(take(), undefined);
+  assert.deepEqual(
+    noted.map(({ row, kind }) => [row, kind]),
+    [
+      [0, 'invalid'],
+      [2, 'invalid'],
+    ],
+  );
+  assert.equal(granted(), 100);
+});
+
+test('a message that the relay will not take gives its bytes back', () => {
+  const { work, take, limiter, handle, noted } = openWeighed([900, 100]);
+  const small = parseExtensions(['SIZE 500'], false);
+  assert.ok(work.take(small) !== undefined);
+  assert.deepEqual(
+    noted.map(({ row, verdict }) => [row, verdict.code]),
+    [[0, 'message-oversize']],
+  );
+  assert.equal(take(), undefined);
+  assert.equal(limiter.take([handle], 1000, 900), undefined);
+});
+
+test('a message that has waited for a minute is composed anew, for it tells when it was made', () => {
+  const { take, time, composed } = openWeighed([800, 800], 1000, 3_600_000);
+  assert.equal(take(), 0);
+  const waitMs = take() ?? 0;
+  assert.ok(waitMs > 3_600_000);
+  time.ms += waitMs;
+  assert.equal(take(), 1);
+  assert.deepEqual(composed, [0, 1, 1]);
+});
+
+test('a new session is granted by its limits, and by none where there are none', () => {
+  const table = new LimitTable();
+  const handle = table.put({ kind: 'rate', name: 'opening', rate: { count: 10, perMs: 1000 } });
+  const time = { ms: 1000 };
+  const { work } = openWork(neverFails, { memory: table.memory, limits: [], slots: [], time });
+  assert.deepEqual([work.takeOpening(0), work.takeOpening(1)], [undefined, undefined]);
+  work.limitOpening([handle]);
+  assert.equal(work.takeOpening(0), undefined);
+  assert.deepEqual(work.takeOpening(0), { kind: 'wait', delayMs: 101 });
+  // Whoever has one leaves the next to a thread that has none.
+  assert.deepEqual(work.takeOpening(1), { kind: 'wait', delayMs: 500 });
+  time.ms += 500;
+  assert.equal(work.takeOpening(1), undefined);
+  const wait = work.takeOpening(1);
+  assert.ok(wait !== undefined && wait.delayMs > 101, `${wait?.delayMs}`);
+});
