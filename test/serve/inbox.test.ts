@@ -142,6 +142,7 @@ test('entries are found oldest first, and a moved name overwrites nothing', () =
     file('lonely.csv', 1),
     { name: 'folder', kind: 'folder', sizeBytes: 0, changedAt: 4 },
     { name: 'done', kind: 'folder', sizeBytes: 0, changedAt: 0 },
+    { name: 'lost+found', kind: 'folder', sizeBytes: 0, changedAt: 0 },
     { name: 'link.yaml', kind: 'other', sizeBytes: 0, changedAt: 0 },
   ]);
   assert.deepEqual(
