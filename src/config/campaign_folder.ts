@@ -1,7 +1,8 @@
 // The files of a campaign: read from its folder and from nowhere else.
-import { readFileSync, realpathSync, statSync } from 'node:fs';
+import { realpathSync, statSync } from 'node:fs';
 import { dirname, isAbsolute, join, relative, resolve, sep } from 'node:path';
 import { systemCodeOf } from '../base/error.ts';
+import { readPlainFile } from './plain_file.ts';
 import { whyUnreadable } from './text_file.ts';
 
 /** A file's bytes, or a predicate that says why there are none. */
@@ -21,7 +22,7 @@ export function readFromFolder(campaignPath: string, path: string, mostBytes: nu
     const stat = statSync(real);
     if (!stat.isFile()) return problem('is not a regular file');
     if (stat.size > mostBytes) return problem(`is larger than ${mostBytes / 1_048_576} MiB`);
-    return { kind: 'read', bytes: readFileSync(real), shownPath: join(folder, path) };
+    return { kind: 'read', bytes: readPlainFile(real), shownPath: join(folder, path) };
   } catch (error) {
     const isMissing = systemCodeOf(error) === 'ENOENT' || systemCodeOf(error) === 'ENOTDIR';
     return { kind: 'problem', what: `cannot be read: ${whyUnreadable(error)}`, isMissing };

@@ -25,7 +25,7 @@ import { readPartials } from './read_partials.ts';
 import { readRetry, type CampaignRetry } from './read_retry.ts';
 import { readTimes, type CampaignTimes } from './read_time.ts';
 import { tell, type Reading } from './reading.ts';
-import { readTextFile } from './text_file.ts';
+import { readTextFile, type Opens } from './text_file.ts';
 import { paceOf } from './value.ts';
 import { parseYaml } from './yaml_file.ts';
 
@@ -72,7 +72,7 @@ export interface CampaignFile {
 
 /**
  * Loads a campaign; `name` takes the place of its own, and must be one that `campaignName` takes. Where its secrets are `elsewhere`, with the
- * process that is to send it, they are not read, and its digest is not that one's. Throws ERR_CAMPAIGN_READ (exit code 66) where there is no such file, else
+ * process that is to send it, they are not read, and its digest is not that one's. `opens` is about the campaign file itself. Throws ERR_CAMPAIGN_READ (exit code 66) where that cannot be read, else
  * ERR_CAMPAIGN_INVALID with every problem, one a line: exit code 65, or 66 where all that is wrong is that
  * files it names do not exist.
  */
@@ -80,11 +80,12 @@ export function loadCampaign(
   path: string,
   env: NodeJS.ProcessEnv | 'elsewhere' = process.env,
   name?: string,
+  opens: Opens = 'anyFile',
 ): CampaignFile {
   const problems: Problem[] = [];
   const file = parseYaml(
     path,
-    readTextFile(path, 'the campaign', unreadable),
+    readTextFile(path, 'the campaign', unreadable, opens),
     (written) => written,
     problems,
   );

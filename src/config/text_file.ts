@@ -1,6 +1,7 @@
 // Reading a YAML file's bytes as text, or saying why not.
 import { readFileSync } from 'node:fs';
 import { messageOf, PosthasteError, systemCodeOf } from '../base/error.ts';
+import { readPlainFile } from './plain_file.ts';
 import type { Failure } from './problem.ts';
 
 const reasons: Readonly<Record<string, string>> = {
@@ -8,13 +9,22 @@ const reasons: Readonly<Record<string, string>> = {
   ENOTDIR: 'its folder does not exist',
   EISDIR: 'it is a directory',
   EACCES: 'reading it is not permitted',
+  ELOOP: 'it is a link that cannot be followed',
 };
 
+/** Who names a file may mean a link or a pipe; of what strangers leave somewhere, only plain files are opened. */
+export type Opens = 'anyFile' | 'plainFile';
+
 /** Reads a file as UTF-8 without byte order mark. Throws with the given code and exit code; `title` is "the campaign". */
-export function readTextFile(path: string, title: string, failure: Failure): string {
+export function readTextFile(
+  path: string,
+  title: string,
+  failure: Failure,
+  opens: Opens = 'anyFile',
+): string {
   const fail = (reason: string): PosthasteError =>
     new PosthasteError({ ...failure, message: `cannot read ${title} ${path}: ${reason}`, where: path });
-  const bytes = readBytes(path, fail);
+  const bytes = readBytes(path, fail, opens);
   const text = decodeUtf8(bytes);
   if (text === undefined) throw fail('it is not UTF-8 text');
   return text;
@@ -37,9 +47,9 @@ export function whyUnreadable(error: unknown): string {
   );
 }
 
-function readBytes(path: string, fail: (reason: string) => PosthasteError): Uint8Array {
+function readBytes(path: string, fail: (reason: string) => PosthasteError, opens: Opens): Uint8Array {
   try {
-    return readFileSync(path);
+    return opens === 'plainFile' ? readPlainFile(path) : readFileSync(path);
   } catch (error) {
     throw fail(whyUnreadable(error));
   }

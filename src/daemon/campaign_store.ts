@@ -1,9 +1,10 @@
 // The store of the daemon: campaigns as they were submitted, on disk, until they are done with.
 import { randomUUID } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
-import { copyFile, mkdir, open, readdir } from 'node:fs/promises';
+import { mkdir, open } from 'node:fs/promises';
 import { basename, dirname, join, relative } from 'node:path';
 import { ExitCode, messageOf, PosthasteError, systemCodeOf } from '../base/error.ts';
+import { listFiles, readCopied } from './copied_files.ts';
 import { syncFolder } from './sync_folder.ts';
 import { Uploads } from './uploads.ts';
 
@@ -104,29 +105,17 @@ export class CampaignStore {
     });
   }
 
-  /** Copies a campaign's folder into a submission: regular files alone, no links, and not `except`. */
+  /** Copies a campaign's folder into a submission: regular files alone, no links, and not `except`. Throws as `copyInto`. */
   async copyFolder(id: string, folder: string, except: readonly string[]): Promise<void> {
-    const entries = await guardAsync(() => readdir(folder, { recursive: true, withFileTypes: true }));
-    for (const entry of entries) {
-      const from = join(entry.parentPath, entry.name);
-      if (!entry.isFile() || except.includes(from)) continue;
-      const to = join(this.#folderOf(id), 'plan', relative(folder, from));
-      await guardAsync(async () => {
-        await mkdir(dirname(to), { recursive: true, mode: 0o700 });
-        await copyFile(from, to);
-        await syncFile(to);
-      });
-    }
+    for (const from of await listFiles(folder))
+      if (!except.includes(from)) await this.copyInto(id, from, join('plan', relative(folder, from)));
   }
 
-  /** Copies one file into a submission, under another name. */
+  /** Copies a regular file into a submission, under another name, synced. Throws ERR_FILE_READ (66), ERR_STATE_… (74). */
   async copyInto(id: string, from: string, to: string): Promise<void> {
     const target = join(this.#folderOf(id), to);
-    await guardAsync(async () => {
-      await mkdir(dirname(target), { recursive: true, mode: 0o700 });
-      await copyFile(from, target);
-      await syncFile(target);
-    });
+    await guardAsync(() => mkdir(dirname(target), { recursive: true, mode: 0o700 }));
+    await fillSynced(target, readCopied(from));
   }
 
   /** Where a submission's list is; undefined where it has none. */
@@ -249,23 +238,21 @@ function checkPath(path: string): string {
 async function writeSynced(path: string, body: AsyncIterable<Uint8Array>): Promise<void> {
   // Two uploads of one file have each their own, and the later end wins whole.
   const partial = `${path}.${randomUUID()}.part`;
-  const file = await guardAsync(() => open(partial, 'w', 0o600));
   try {
-    for await (const chunk of body) await guardAsync(() => file.writeFile(chunk));
-    await guardAsync(() => file.sync());
+    await fillSynced(partial, body);
   } catch (error) {
     rmSync(partial, { force: true });
     throw error;
-  } finally {
-    await file.close();
   }
   guard(() => renameSync(partial, path));
 }
 
-async function syncFile(path: string): Promise<void> {
-  const file = await open(path, 'r+');
+/** What `body` throws is thrown as it is. */
+async function fillSynced(path: string, body: AsyncIterable<Uint8Array>): Promise<void> {
+  const file = await guardAsync(() => open(path, 'w', 0o600));
   try {
-    await file.sync();
+    for await (const chunk of body) await guardAsync(() => file.writeFile(chunk));
+    await guardAsync(() => file.sync());
   } finally {
     await file.close();
   }

@@ -11,7 +11,9 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { systemClock } from '../base/clock.ts';
 import { ExitCode, messageOf, PosthasteError, systemCodeOf } from '../base/error.ts';
+import { EntryTroubles } from './entry_troubles.ts';
 import { findEntries, movedName, type InboxEntry, type InboxName } from './inbox_entry.ts';
 import type { Log } from './log.ts';
 import { syncFolder } from './sync_folder.ts';
@@ -30,14 +32,15 @@ export interface InboxOptions {
 
 /** Beside the system's word that something has changed, which not every file system gives. */
 const lookEveryMs = 1000;
-/** A bad moment for one is a bad moment for all. */
+/** While the folder itself is in trouble. */
 const [firstRetryMs, maxRetryMs] = [1000, 60_000];
 
-/** States: watching → stopped. One entry is taken at a time; each look is at the whole folder, so nothing is remembered. */
+/** States: watching → stopped. One entry is taken at a time; each look is at the whole folder; only troubles are remembered. */
 export class Inbox {
   readonly #options: InboxOptions;
   readonly #stopped = new AbortController();
   readonly #watcher: FSWatcher;
+  readonly #troubles = new EntryTroubles();
   #isRoused = false;
   #wake: () => void = () => {};
   #running: Promise<void>;
@@ -102,8 +105,24 @@ export class Inbox {
       if (this.#stopped.signal.aborted) return;
       // A clock that was set back makes what is old look new, for ever.
       const isSettled = Math.abs(Date.now() - entry.changedAt) >= settleMs;
-      if (isSettled && existsSync(join(directory, entry.name))) await this.#take(entry);
+      const isDue = isSettled && this.#troubles.isDue(entry.name, systemClock.monotonic());
+      if (isDue && existsSync(join(directory, entry.name))) await this.#tryToTake(entry);
     }
+  }
+
+  /** One entry's trouble keeps no other: of a disk that is nearly full, say, what is small can still be taken. */
+  async #tryToTake(entry: InboxEntry): Promise<void> {
+    try {
+      await this.#take(entry);
+    } catch (error) {
+      this.#note(entry.name, error);
+    }
+  }
+
+  #note(name: string, error: unknown): void {
+    const isNew = this.#troubles.note(name, systemClock.monotonic());
+    if (isNew)
+      this.#options.log.warn({ entry: name, err: error }, 'an entry waits in the inbox; it stays there');
   }
 
   async #take(entry: InboxEntry): Promise<void> {
@@ -112,9 +131,7 @@ export class Inbox {
       await accept(entry, directory);
     } catch (error) {
       if (isPassing(error)) throw error;
-      const where = this.#move(entry, 'rejected');
-      writeFileSync(`${where}.reason.txt`, describe(error));
-      log.error({ entry: entry.name, err: error }, 'a campaign in the inbox was rejected');
+      this.#reject(entry, error);
       return;
     }
     // Killed before this, the entry is there at the next start, is taken over again, and nobody gets anything twice.
@@ -122,18 +139,32 @@ export class Inbox {
     log.info({ entry: entry.name }, 'a campaign was taken from the inbox');
   }
 
-  /** Returns where its first name went. */
-  #move(entry: InboxEntry, to: 'done' | 'rejected'): string {
+  #reject(entry: InboxEntry, why: unknown): void {
+    const where = this.#moveRejected(entry, why);
+    this.#options.log.error({ entry: entry.name, err: why }, 'a campaign in the inbox was rejected');
+    if (where !== undefined) writeFileSync(`${where}.reason.txt`, describe(why));
+  }
+
+  /** Where that fails, both are to be told: what was wrong with it, and why it is still there. */
+  #moveRejected(entry: InboxEntry, why: unknown): string | undefined {
+    try {
+      return this.#move(entry, 'rejected');
+    } catch (error) {
+      throw new Error(`${messageOf(why)}; and it cannot be moved: ${messageOf(error)}`, { cause: error });
+    }
+  }
+
+  /** Returns where its first name went; undefined where somebody took all of it away meanwhile. */
+  #move(entry: InboxEntry, to: 'done' | 'rejected'): string | undefined {
     const { directory } = this.#options;
     const at = Date.now();
-    let where = '';
+    let where: string | undefined;
     for (const name of entry.names) {
       const path = movedName(this.#folder(to), name, at, existsSync);
       try {
         renameSync(join(directory, name), path);
-        where ||= path;
+        where ??= path;
       } catch (error) {
-        // Somebody took it away meanwhile.
         if (systemCodeOf(error) !== 'ENOENT') throw error;
       }
     }
@@ -145,22 +176,41 @@ export class Inbox {
   /** Links are looked at and not followed. */
   #look(): InboxName[] {
     const { directory } = this.#options;
-    return readdirSync(directory).flatMap((name) => {
-      const stat = lstatSync(join(directory, name), { throwIfNoEntry: false });
-      if (stat === undefined) return [];
-      const kind = stat.isFile() ? 'file' : stat.isDirectory() ? 'folder' : 'other';
-      // A file that is renamed has its own time, and a new change time.
-      const changedAt = Math.max(stat.mtimeMs, kind === 'folder' ? this.#newest(join(directory, name)) : 0);
-      return [{ name, kind, sizeBytes: stat.size, changedAt }];
+    const names = readdirSync(directory);
+    this.#troubles.keep(names);
+    return names.flatMap((name) => {
+      try {
+        return this.#lookAt(name);
+      } catch (error) {
+        // A mount that died, say.
+        this.#note(name, error);
+        return [];
+      }
     });
+  }
+
+  #lookAt(name: string): InboxName[] {
+    const path = join(this.#options.directory, name);
+    const stat = lstatSync(path, { throwIfNoEntry: false });
+    if (stat === undefined) return [];
+    const kind = stat.isFile() ? 'file' : stat.isDirectory() ? 'folder' : 'other';
+    // A file that is renamed has its own time, and a new change time.
+    const changedAt = Math.max(stat.mtimeMs, kind === 'folder' ? this.#newest(path) : 0);
+    return [{ name, kind, sizeBytes: stat.size, changedAt }];
   }
 
   /** The last change within a folder, one level down, which is where campaigns have their files. */
   #newest(folder: string): number {
-    const times = readdirSync(folder).map(
-      (name) => lstatSync(join(folder, name), { throwIfNoEntry: false })?.mtimeMs ?? 0,
-    );
-    return Math.max(0, ...times);
+    try {
+      return readdirSync(folder).reduce(
+        (newest, name) =>
+          Math.max(newest, lstatSync(join(folder, name), { throwIfNoEntry: false })?.mtimeMs ?? 0),
+        0,
+      );
+    } catch {
+      // Taken away meanwhile, or not to be read: who takes it over will say so.
+      return 0;
+    }
   }
 
   #folder(name: 'done' | 'rejected'): string {

@@ -1,77 +1,95 @@
 // Taking an entry of the inbox over: into a submission, and that accepted as one that came through the API.
-import { readdirSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { dirname, join, relative, resolve } from 'node:path';
 import { ExitCode, PosthasteError } from '../base/error.ts';
+import { resolveInFolder } from '../config/campaign_folder.ts';
 import { loadCampaign } from '../config/load_campaign.ts';
-import type { Daemon } from './daemon.ts';
+import type { CampaignStore } from './campaign_store.ts';
+import { listNames } from './copied_files.ts';
 import type { InboxEntry } from './inbox_entry.ts';
 
-export async function acceptEntry(daemon: Daemon, entry: InboxEntry, directory: string): Promise<void> {
-  const submission = daemon.store.begin();
+/** What it needs of the daemon. */
+export interface Acceptor {
+  readonly store: CampaignStore;
+  readonly accept: (submission: string, terms: { readonly as: string }) => Promise<unknown>;
+}
+
+/** Of what is in the entry only regular files are opened. Throws ERR_INBOX_ENTRY (65), and what loading, copying and accepting throw. */
+export async function acceptEntry(daemon: Acceptor, entry: InboxEntry, directory: string): Promise<void> {
+  const { store } = daemon;
+  const submission = store.begin();
   try {
-    const as =
-      entry.kind === 'folder'
-        ? await copyFolder(daemon, submission, join(directory, entry.name))
-        : await copyFile(daemon, submission, directory, entry);
-    await daemon.accept(submission, { as });
+    await daemon.accept(submission, { as: await copyEntry(store, submission, entry, resolve(directory)) });
   } catch (error) {
-    daemon.store.abandon(submission);
+    store.abandon(submission);
     throw error;
   }
 }
 
-/** A folder holds campaign.yaml, or one campaign file of any name, and all that it names. Returns the campaign's name. */
-async function copyFolder(daemon: Daemon, submission: string, folder: string): Promise<string> {
-  const name = findCampaignFile(folder);
-  const path = join(folder, name);
-  const { campaign, list } = loadCampaign(path);
-  await daemon.store.copyFolder(submission, folder, [path, ...(list.file === undefined ? [] : [list.file])]);
-  await daemon.store.copyInto(submission, path, 'plan/campaign.yaml');
-  const listPath = list.file ?? findList(folder);
-  if (listPath !== undefined)
-    await daemon.store.copyInto(submission, listPath, `lists/list${endingOf(listPath)}`);
+/**
+ * The campaign, the files that it names, and the list that it names or that lies with it; of a folder, all else that is in it.
+ * Returns the campaign's name.
+ */
+async function copyEntry(
+  store: CampaignStore,
+  submission: string,
+  entry: InboxEntry,
+  directory: string,
+): Promise<string> {
+  const { path, list: besides } = findParts(entry, directory);
+  const folder = dirname(path);
+  const { campaign, list: named, files } = loadCampaign(path, process.env, undefined, 'plainFile');
+  await store.copyInto(submission, path, 'plan/campaign.yaml');
+  const copied = [path];
+  for (const name of files) {
+    const from = resolveInFolder(path, name);
+    // Outside by its name and inside by a link: the copy does not have it, and who accepts it says so.
+    if (from === undefined) continue;
+    await store.copyInto(submission, from, join('plan', relative(folder, from)));
+    copied.push(from);
+  }
+  const list = named.file ?? besides;
+  if (list !== undefined) await store.copyInto(submission, list, `lists/list${endingOf(list)}`);
+  if (entry.kind === 'folder')
+    await store.copyFolder(submission, folder, list === undefined ? copied : [...copied, list]);
   return campaign.name;
 }
 
-/** NAME.yaml: with the files that it names, and the list that it names or that lies beside it. */
-async function copyFile(
-  daemon: Daemon,
-  submission: string,
-  directory: string,
-  entry: InboxEntry,
-): Promise<string> {
-  const path = join(directory, entry.name);
-  const file = loadCampaign(path);
-  await daemon.store.copyInto(submission, path, 'plan/campaign.yaml');
-  for (const name of file.files)
-    await daemon.store.copyInto(submission, resolve(directory, name), join('plan', name));
+/** A folder holds campaign.yaml, or one campaign file of any name; a file is one. */
+function findParts(entry: InboxEntry, directory: string): { path: string; list: string | undefined } {
   const [, beside] = entry.names;
-  const list = file.list.file ?? (beside === undefined ? undefined : join(directory, beside));
-  if (list !== undefined) await daemon.store.copyInto(submission, list, `lists/list${endingOf(list)}`);
-  return file.campaign.name;
+  if (entry.kind === 'file')
+    return {
+      path: join(directory, entry.name),
+      list: beside === undefined ? undefined : join(directory, beside),
+    };
+  const folder = join(directory, entry.name);
+  const names = listNames(folder);
+  const list = findList(names);
+  return {
+    path: join(folder, findCampaignFile(folder, names)),
+    list: list === undefined ? undefined : join(folder, list),
+  };
 }
 
-function findCampaignFile(folder: string): string {
-  const names = readdirSync(folder).filter((name) => /\.ya?ml$/i.test(name));
-  const [only] = names;
-  if (names.includes('campaign.yaml')) return 'campaign.yaml';
-  if (only !== undefined && names.length === 1) return only;
+/** By name alone: where the one that is meant is a link, it must not be another. */
+function findCampaignFile(folder: string, names: readonly string[]): string {
+  const found = names.filter((name) => /\.ya?ml$/i.test(name));
+  const [only] = found;
+  if (found.includes('campaign.yaml')) return 'campaign.yaml';
+  if (only !== undefined && found.length === 1) return only;
   throw new PosthasteError({
     code: 'ERR_INBOX_ENTRY',
-    message: `the folder ${folder} holds ${names.length === 0 ? 'no campaign file' : 'several campaign files'}`,
+    message: `the folder ${folder} holds ${found.length === 0 ? 'no campaign file' : 'several campaign files'}`,
     hint: 'put one campaign.yaml into it, with all that it names',
     where: folder,
     exitCode: ExitCode.dataError,
   });
 }
 
-/** Where the campaign names none, the one file that looks like a list. */
-function findList(folder: string): string | undefined {
-  const lists = readdirSync(folder).filter((name) =>
-    /\.(?:csv|tsv|ndjson|jsonl)(?:\.(?:gz|zst))?$/i.test(name),
-  );
-  const [only] = lists;
-  return only === undefined || lists.length > 1 ? undefined : join(folder, only);
+/** Where the campaign names none, the one file that looks like a list. By name alone, too. */
+function findList(names: readonly string[]): string | undefined {
+  const lists = names.filter((name) => /\.(?:csv|tsv|ndjson|jsonl)(?:\.(?:gz|zst))?$/i.test(name));
+  return lists.length > 1 ? undefined : lists[0];
 }
 
 function endingOf(path: string): string {

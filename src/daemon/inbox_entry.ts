@@ -20,7 +20,7 @@ export interface InboxEntry {
 }
 
 /** Names of what is still being written, of what is none of ours, and of our own folders. */
-const ignored = /^\.|\.(?:tmp|part|partial|crdownload|swp)$|~$|^(?:done|rejected)$/i;
+const ignored = /^\.|\.(?:tmp|part|partial|crdownload|swp)$|~$|^(?:done|rejected|lost\+found)$/i;
 const listEnding = /\.(?:csv|tsv|txt|ndjson|jsonl)(?:\.(?:gz|zst))?$/i;
 const campaignEnding = /\.ya?ml$/i;
 

@@ -1,52 +1,17 @@
 // The inbox folder of a real daemon: what is dropped there is taken once, and what is bad comes back with its reason.
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import {
-  existsSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  symlinkSync,
-  writeFileSync,
-} from 'node:fs';
+import { existsSync, readdirSync, readFileSync, renameSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { findEntries, movedName, type InboxName } from '../../src/daemon/inbox_entry.ts';
 import { campaignYaml, makeList } from '../cli/posthaste.ts';
 import { mountSmall } from '../crash/small_disk.ts';
-import { assertEachOnce, isFinished, openServing, type Serving } from './serving.ts';
-
-const config = 'inbox: { directory: inbox, settle: 0s }\n';
-
-function inboxOf(serving: Serving): string {
-  return join(serving.folder.path, 'inbox');
-}
-
-/** As one should: made elsewhere on the same file system, and renamed. */
-function dropFolder(serving: Serving, name: string, files: Readonly<Record<string, string>>): void {
-  const staging = join(serving.folder.path, `staging-${name}`);
-  for (const [file, content] of Object.entries(files)) {
-    mkdirSync(join(staging, file, '..'), { recursive: true });
-    writeFileSync(join(staging, file), content);
-  }
-  renameSync(staging, join(inboxOf(serving), name));
-}
-
-async function untilGone(serving: Serving, ...names: readonly string[]): Promise<void> {
-  for (let tries = 0; tries < 500; tries += 1) {
-    if (!names.some((name) => existsSync(join(inboxOf(serving), name)))) return;
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
-  assert.fail(`still in the inbox: ${readdirSync(inboxOf(serving)).join(', ')}`);
-}
-
-function namesIn(serving: Serving, folder: 'done' | 'rejected'): string[] {
-  return readdirSync(join(inboxOf(serving), folder)).sort();
-}
+import { dropFolder, inboxConfig, inboxOf, namesIn, untilGone } from './inbox_folder.ts';
+import { assertEachOnce, isFinished, openServing } from './serving.ts';
 
 test('a folder, and a file with its list beside it, are sent and moved to done', async (context) => {
-  const serving = await openServing(context, 1, { config, sandbox: { keep: 'messages' } });
+  const serving = await openServing(context, 1, { config: inboxConfig, sandbox: { keep: 'messages' } });
   await serving.start();
   dropFolder(serving, 'spring', {
     'campaign.yaml': campaignYaml.replace(/text: .*/, 'text: { file: letters/a.txt }'),
@@ -68,7 +33,7 @@ test('a folder, and a file with its list beside it, are sent and moved to done',
 });
 
 test('what is bad goes to rejected with its reason beside it, and the next is taken', async (context) => {
-  const serving = await openServing(context, 1, { config });
+  const serving = await openServing(context, 1, { config: inboxConfig });
   await serving.start();
   dropFolder(serving, 'empty', { 'readme.txt': 'nothing' });
   dropFolder(serving, 'lists', { 'campaign.yaml': campaignYaml, 'a.csv': makeList(1), 'b.csv': makeList(1) });
@@ -88,7 +53,7 @@ test('what is bad goes to rejected with its reason beside it, and the next is ta
 });
 
 test('links, pipes and what is still being written are not touched', async (context) => {
-  const serving = await openServing(context, 1, { config });
+  const serving = await openServing(context, 1, { config: inboxConfig });
   await serving.start();
   const inbox = inboxOf(serving);
   symlinkSync(join(serving.folder.path, 'campaign.yaml'), join(inbox, 'link.yaml'));
@@ -127,7 +92,7 @@ test('a file that grows waits until it has settled', async (context) => {
 });
 
 test('the same list again, under another name, and after a death between taking over and moving: nobody twice', async (context) => {
-  const serving = await openServing(context, 1, { config });
+  const serving = await openServing(context, 1, { config: inboxConfig });
   const daemon = await serving.start();
   const files = { 'campaign.yaml': campaignYaml, 'list.csv': makeList(40) };
   dropFolder(serving, 'once', files);
@@ -150,7 +115,7 @@ test('the same list again, under another name, and after a death between taking 
 test('while the disk is full an entry stays where it is, and is taken once there is room', async (context) => {
   const disk = mountSmall(context, 2000);
   if (disk === undefined) return context.skip('this machine does not allow mounting a tmpfs');
-  const serving = await openServing(context, 1, { config, state: join(disk.path, 'state') });
+  const serving = await openServing(context, 1, { config: inboxConfig, state: join(disk.path, 'state') });
   await serving.start();
   const ballast = join(disk.path, 'ballast');
   spawnSync('dd', ['if=/dev/zero', `of=${ballast}`, 'bs=4k']);
@@ -177,6 +142,7 @@ test('entries are found oldest first, and a moved name overwrites nothing', () =
     file('lonely.csv', 1),
     { name: 'folder', kind: 'folder', sizeBytes: 0, changedAt: 4 },
     { name: 'done', kind: 'folder', sizeBytes: 0, changedAt: 0 },
+    { name: 'lost+found', kind: 'folder', sizeBytes: 0, changedAt: 0 },
     { name: 'link.yaml', kind: 'other', sizeBytes: 0, changedAt: 0 },
   ]);
   assert.deepEqual(
