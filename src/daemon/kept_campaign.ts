@@ -7,7 +7,7 @@ import type { Config } from '../config/load_config.ts';
 import type { CampaignRecord, Ledger, RetryChoice } from '../ledger/ledger.ts';
 import type { PosthasteEvent } from '../mail/event.ts';
 import type { Tally } from '../mail/outcome.ts';
-import { CampaignRun, type CampaignRequest, type SendReport } from './campaign_run.ts';
+import { CampaignRun, type CampaignRequest } from './campaign_run.ts';
 import type { CampaignStore, WaitingList } from './campaign_store.ts';
 import type { Engine } from './engine.ts';
 import { paceUnder, readSteering, writeSteering, type KeptSteering } from './steering.ts';
@@ -44,6 +44,8 @@ export class KeptCampaign {
   #file: CampaignFile;
   #steering: KeptSteering = {};
   #state: KeptState = { kind: 'queued' };
+  /** The list of the present run, until the ledger has all of it. */
+  #listInHand: WaitingList | undefined;
   #driving: Promise<void> | undefined;
   #isRoused = false;
 
@@ -176,15 +178,14 @@ export class KeptCampaign {
         this.#state = { kind: 'stopped' };
         return;
       }
+      this.#listInHand = undefined;
       try {
         const record = await findOrCreate(engine.ledger, this.name, this.#file.digest);
         this.#steering = readSteering(record.steering);
         const list = this.#keeper.store.nextList(this.name);
         this.#state = this.#stateBefore(record, list);
         if (this.#state.kind !== 'queued') return;
-        const report = await this.#runOnce(engine, record, list);
-        if (await this.#isStoredWhole(engine, list)) this.#dropList(list);
-        if (report.end === 'stopped' && engine.stopSignal.aborted) continue;
+        await this.#runOnce(engine, record, list);
       } catch (error) {
         if (await this.#fail(error, engine)) return;
       }
@@ -196,20 +197,19 @@ export class KeptCampaign {
     return this.#steering.paused === undefined ? { kind: 'queued' } : { kind: 'paused' };
   }
 
-  async #runOnce(engine: Engine, record: CampaignRecord, list: WaitingList | undefined): Promise<SendReport> {
-    const run = new CampaignRun(engine, await this.#request(list), record);
+  async #runOnce(engine: Engine, record: CampaignRecord, list: WaitingList | undefined): Promise<void> {
+    const listStored = (): void => this.#dropList();
+    const run = new CampaignRun(engine, await this.#request(list), record, { listStored });
+    this.#listInHand = list;
     this.#state = { kind: 'running', run };
     if (this.#steering.cancelled === true) run.cancel();
-    return run.run();
+    await run.run();
   }
 
-  async #isStoredWhole(engine: Engine, list: WaitingList | undefined): Promise<boolean> {
-    if (list === undefined) return false;
-    return (await engine.ledger.findCampaign(this.name))?.intake === 'complete';
-  }
-
-  #dropList(list: WaitingList | undefined): void {
-    if (list !== undefined) this.#keeper.store.dropList(list);
+  /** Of all that wait only the one in hand: another may have come by its name once it is gone. */
+  #dropList(): void {
+    if (this.#listInHand !== undefined) this.#keeper.store.dropList(this.#listInHand);
+    this.#listInHand = undefined;
   }
 
   /** Returns whether nothing more is to be done for now. */
@@ -227,8 +227,7 @@ export class KeptCampaign {
       return false;
     }
     // A list that is bad is bad tomorrow: another one may be given.
-    const list = this.#keeper.store.nextList(this.name);
-    if (exitCode === ExitCode.dataError || exitCode === ExitCode.noInput) this.#dropList(list);
+    if (exitCode === ExitCode.dataError || exitCode === ExitCode.noInput) this.#dropList();
     this.#state = { kind: 'failed', reason };
     this.#keeper.publish({ kind: 'campaignFailed', campaign: this.name, code, reason });
     if (exitCode === ExitCode.software) engine.log.error({ err: error, campaign: this.name }, 'a bug');

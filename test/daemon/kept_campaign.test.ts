@@ -1,0 +1,63 @@
+// Campaigns that the daemon keeps: no list that was accepted is lost, and what is said to one counts, whenever it is said.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { makeList } from '../cli/posthaste.ts';
+import { assertEachOnce } from '../serve/serving.ts';
+import { blockEarlierRows, openKeeping, stop, submit, until } from './keeping.ts';
+
+test('a later list that is being read when the daemon stops is read by the next one', async (context) => {
+  const keeping = await openKeeping(context);
+  const daemon = keeping.open();
+  await daemon.start();
+  const kept = await submit(daemon, makeList(20));
+  await until(() => kept.state.kind === 'finished');
+  const reading = blockEarlierRows(daemon.engine.ledger);
+  await submit(daemon, makeList(20, 21));
+  await reading.met;
+  daemon.stop('drain');
+  reading.letGo();
+  await daemon.over();
+  const next = keeping.open();
+  await next.start();
+  await until(() => keeping.taken().size === 40, 'the later list');
+  await until(() => next.campaigns.get('spring')?.state.kind === 'finished');
+  assertEachOnce(keeping.taken(), 40);
+  assert.equal(next.store.nextList('spring'), undefined);
+  await stop(next);
+});
+
+test('a later list that is being read when its campaign is paused is read once it goes on', async (context) => {
+  const keeping = await openKeeping(context);
+  const daemon = keeping.open();
+  await daemon.start();
+  const kept = await submit(daemon, makeList(20));
+  await until(() => kept.state.kind === 'finished');
+  const reading = blockEarlierRows(daemon.engine.ledger);
+  await submit(daemon, makeList(20, 21));
+  await reading.met;
+  await kept.pause('a test');
+  reading.letGo();
+  await until(() => kept.state.kind === 'paused');
+  await kept.resume();
+  await until(() => keeping.taken().size === 40, 'the later list');
+  assertEachOnce(keeping.taken(), 40);
+  await stop(daemon);
+});
+
+test('lists that come while one is read are all taken, and each goes once the ledger has it', async (context) => {
+  const keeping = await openKeeping(context, 'maxConnections: 5, rate: 200/s');
+  const daemon = keeping.open();
+  await daemon.start();
+  const kept = await submit(daemon, makeList(20));
+  await until(() => kept.state.kind === 'finished');
+  const reading = blockEarlierRows(daemon.engine.ledger);
+  await submit(daemon, makeList(100, 21));
+  await reading.met;
+  await submit(daemon, makeList(100, 121));
+  reading.letGo();
+  await until(() => daemon.store.nextList('spring') === undefined, 'the end of the lists');
+  assert.equal(kept.state.kind, 'running', 'their files go before their messages');
+  await until(() => kept.state.kind === 'finished');
+  assertEachOnce(keeping.taken(), 220);
+  await stop(daemon);
+});
