@@ -37,6 +37,7 @@ export class Daemon {
   readonly #campaigns = new Map<string, KeptCampaign>();
   readonly #heldRelays: Set<string>;
   readonly #stopped = new AbortController();
+  #howToStop: 'drain' | 'now' = 'drain';
   #config: Config;
   #engine: Engine | undefined;
   #trouble: string | undefined;
@@ -107,11 +108,12 @@ export class Daemon {
   /** Opens the state and goes on with every campaign that is not finished. Throws where that cannot be done now. */
   async start(): Promise<void> {
     this.#loadCampaigns();
-    this.#engine = await this.#openEngine();
-    this.#running = this.#keepRunning(this.#engine);
-    this.#wakeAll();
     this.#compactTimer = setInterval(() => this.#compact(), compactEveryMs);
     this.#compactTimer.unref();
+    const engine = await this.#openEngine();
+    this.#use(engine);
+    this.#running = this.#keepRunning(engine);
+    this.#wakeAll();
   }
 
   /** Resolves when it was stopped; throws what nothing can mend while it runs. */
@@ -122,6 +124,7 @@ export class Daemon {
   /** drain: takes nothing new and finishes what is in flight, within `drainTimeout`. now: at once. */
   stop(how: 'drain' | 'now'): void {
     this.#stopped.abort();
+    this.#howToStop = how;
     clearInterval(this.#compactTimer);
     this.#engine?.stop(how);
   }
@@ -236,10 +239,16 @@ export class Daemon {
     }
   }
 
+  /** While it was opened, somebody may have said that all is to stop. */
+  #use(engine: Engine): void {
+    this.#engine = engine;
+    if (this.isStopping) engine.stop(this.#howToStop);
+  }
+
   /** The disk's trouble ends an engine and not the daemon: what was done is in the journals, as after a kill. */
   async #keepRunning(first: Engine): Promise<void> {
-    let engine: Engine | undefined = first;
-    while (engine !== undefined) {
+    let engine = first;
+    for (;;) {
       const failure = await whyItEnded(engine);
       // Runs end with their engine; their records are in the ledger until it is closed.
       this.#engine = failure === undefined ? engine : undefined;
@@ -248,9 +257,11 @@ export class Daemon {
       this.#engine = undefined;
       await this.#close(engine, failure);
       if (failure !== undefined && !isDiskTrouble(failure)) throw failure;
-      engine = failure === undefined ? undefined : await this.#reopen();
-      this.#engine = engine;
-      if (engine !== undefined) this.#wakeAll();
+      const next = failure === undefined ? undefined : await this.#reopen();
+      if (next === undefined) return;
+      engine = next;
+      this.#use(engine);
+      this.#wakeAll();
     }
   }
 

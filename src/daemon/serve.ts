@@ -71,6 +71,8 @@ export class Service {
   async #open(): Promise<void> {
     const { config, version, log } = this.#options;
     await this.#daemon.start();
+    // Here and below: a signal may have come meanwhile, and systemd was told that it stops.
+    if (this.#daemon.isStopping) return;
     this.#metrics = await this.#startMetrics();
     // Before it says that it is ready: who reads the log knows everything by then.
     if (this.#metrics !== undefined) log.info(`metrics on ${this.#metrics.url}/metrics`);
@@ -93,6 +95,7 @@ export class Service {
         log,
       });
     }
+    if (this.#daemon.isStopping) return;
     await this.#notifier.tell({ READY: '1', STATUS: this.#describe() });
     this.#statusTimer = setInterval(
       () => void this.#notifier.tell({ STATUS: this.#describe() }),
