@@ -187,7 +187,8 @@ export class KeptCampaign {
         if (this.#state.kind !== 'queued') return;
         await this.#runOnce(engine, record, list);
       } catch (error) {
-        if (await this.#fail(error, engine)) return;
+        // What it writes may fail, too.
+        if (await this.#fail(error, engine).catch((again) => this.#fail(again, engine))) return;
       }
     }
   }
@@ -214,12 +215,14 @@ export class KeptCampaign {
 
   /** Returns whether nothing more is to be done for now. */
   async #fail(error: unknown, engine: Engine): Promise<boolean> {
+    const { code, exitCode } =
+      error instanceof PosthasteError ? error : { code: 'ERR_INTERNAL', exitCode: ExitCode.software };
+    // The disk's trouble is everybody's, and none of the campaign's.
+    if (exitCode === ExitCode.ioError) engine.fail(error);
     if (engine.failure !== undefined || engine.stopSignal.aborted) {
       this.#state = { kind: 'stopped' };
       return true;
     }
-    const { code, exitCode } =
-      error instanceof PosthasteError ? error : { code: 'ERR_INTERNAL', exitCode: ExitCode.software };
     const reason = messageOf(error);
     if (code === 'ERR_CAMPAIGN_PAUSED') {
       await this.#steer({ ...this.#steering, paused: reason });

@@ -1,6 +1,7 @@
 // Campaigns that the daemon keeps: no list that was accepted is lost, and what is said to one counts, whenever it is said.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { ExitCode, PosthasteError } from '../../src/base/error.ts';
 import { makeList } from '../cli/posthaste.ts';
 import { assertEachOnce } from '../serve/serving.ts';
 import { blockEarlierRows, openKeeping, stop, submit, until } from './keeping.ts';
@@ -59,5 +60,28 @@ test('lists that come while one is read are all taken, and each goes once the le
   assert.equal(kept.state.kind, 'running', 'their files go before their messages');
   await until(() => kept.state.kind === 'finished');
   assertEachOnce(keeping.taken(), 220);
+  await stop(daemon);
+});
+
+test('a disk that is full while a list is stored fails no campaign: it goes on once there is room', async (context) => {
+  const keeping = await openKeeping(context);
+  const daemon = keeping.open();
+  await daemon.start();
+  const { ledger } = daemon.engine;
+  ledger.storeIntake = () =>
+    Promise.reject(
+      new PosthasteError({
+        code: 'ERR_STATE_FULL',
+        message: 'the ledger cannot grow',
+        hint: 'none',
+        exitCode: ExitCode.ioError,
+      }),
+    );
+  const kept = await submit(daemon, makeList(20));
+  await until(() => daemon.trouble !== undefined, 'the trouble');
+  assert.equal(kept.state.kind, 'stopped');
+  await until(() => kept.state.kind === 'finished');
+  assert.equal(daemon.trouble, undefined);
+  assertEachOnce(keeping.taken(), 20);
   await stop(daemon);
 });
