@@ -174,7 +174,7 @@ export class Daemon {
     const kept = known ?? this.#keep(name, stored);
     if (replaces) kept.replaceFile(stored);
     this.publish({ kind: 'campaignAccepted', campaign: name });
-    this.#noteList(kept);
+    kept.noteList();
     return kept;
   }
 
@@ -208,19 +208,12 @@ export class Daemon {
     return kept;
   }
 
-  /** What it asks the ledger may fail; then the engine ends, and begins with it again. */
-  #noteList(kept: KeptCampaign): void {
-    kept
-      .noteList()
-      .catch((error: unknown) => this.#log.warn({ err: error, campaign: kept.name }, 'it waits'));
-  }
-
   #wakeAll(): void {
     for (const kept of this.#campaigns.values()) kept.wake();
   }
 
   #wakeFailed(): void {
-    for (const kept of this.#campaigns.values()) if (kept.state.kind === 'failed') this.#noteList(kept);
+    for (const kept of this.#campaigns.values()) if (kept.state.kind === 'failed') kept.noteList();
   }
 
   async #openEngine(): Promise<Engine> {

@@ -87,11 +87,8 @@ export class KeptCampaign {
   }
 
   /** There is another list. One that is being sent takes it in once it has the list before. */
-  async noteList(): Promise<void> {
-    if (this.#state.kind === 'running') {
-      const record = await this.#keeper.engine()?.ledger.findCampaign(this.name);
-      if (record?.intake === 'complete') this.#state.run.stop();
-    }
+  noteList(): void {
+    if (this.#state.kind === 'running' && this.#listInHand === undefined) this.#state.run.stop();
     if (this.#state.kind === 'failed') this.#state = { kind: 'queued' };
     this.wake();
   }
@@ -199,7 +196,11 @@ export class KeptCampaign {
   }
 
   async #runOnce(engine: Engine, record: CampaignRecord, list: WaitingList | undefined): Promise<void> {
-    const listStored = (): void => this.#dropList();
+    const listStored = (): void => {
+      this.#dropList();
+      // What this one still has to wait for is no reason to let the next list wait.
+      if (this.#keeper.store.nextList(this.name) !== undefined) run.stop();
+    };
     const run = new CampaignRun(engine, await this.#request(list), record, { listStored });
     this.#listInHand = list;
     this.#state = { kind: 'running', run };

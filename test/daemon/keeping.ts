@@ -71,21 +71,46 @@ export async function until(isSo: () => boolean | Promise<boolean>, what = 'it')
   assert.fail(`${what} was waited for in vain`);
 }
 
-export interface Blockade {
-  /** Somebody stands before it. */
-  readonly met: Promise<void>;
-  letGo(): void;
+export class Blockade {
+  readonly #met = Promise.withResolvers<void>();
+  readonly #gate = Promise.withResolvers<void>();
+  /** How many have come to it. */
+  count = 0;
+
+  /** Resolves once somebody stands before it. */
+  get met(): Promise<void> {
+    return this.#met.promise;
+  }
+
+  letGo(): void {
+    this.#gate.resolve();
+  }
+
+  pass(): Promise<void> {
+    this.count += 1;
+    this.#met.resolve();
+    return this.#gate.promise;
+  }
 }
 
 /** Lets nobody read the rows of earlier lists, which is what a run does with a later list before it takes it. */
 export function blockEarlierRows(ledger: Ledger): Blockade {
-  const met = Promise.withResolvers<void>();
-  const gate = Promise.withResolvers<void>();
+  const blockade = new Blockade();
   const own = ledger.readRows.bind(ledger);
   ledger.readRows = async function* (...args) {
-    met.resolve();
-    await gate.promise;
+    await blockade.pass();
     yield* own(...args);
   };
-  return { met: met.promise, letGo: () => gate.resolve() };
+  return blockade;
+}
+
+/** Lets no list come to its end. */
+export function blockCompletion(ledger: Ledger): Blockade {
+  const blockade = new Blockade();
+  const own = ledger.completeIntake.bind(ledger);
+  ledger.completeIntake = async (...args) => {
+    await blockade.pass();
+    return own(...args);
+  };
+  return blockade;
 }

@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import { ExitCode, PosthasteError } from '../../src/base/error.ts';
 import { makeList } from '../cli/posthaste.ts';
 import { assertEachOnce } from '../serve/serving.ts';
-import { blockEarlierRows, openKeeping, stop, submit, until } from './keeping.ts';
+import { blockCompletion, blockEarlierRows, openKeeping, stop, submit, until } from './keeping.ts';
 
 test('a later list that is being read when the daemon stops is read by the next one', async (context) => {
   const keeping = await openKeeping(context);
@@ -83,5 +83,38 @@ test('a disk that is full while a list is stored fails no campaign: it goes on o
   await until(() => kept.state.kind === 'finished');
   assert.equal(daemon.trouble, undefined);
   assertEachOnce(keeping.taken(), 20);
+  await stop(daemon);
+});
+
+test('a list that comes while the one before is stored does not wait until that one is sent', async (context) => {
+  const keeping = await openKeeping(context, 'maxConnections: 5, rate: 4/s');
+  const daemon = keeping.open();
+  await daemon.start();
+  const storing = blockCompletion(daemon.engine.ledger);
+  const kept = await submit(daemon, makeList(100));
+  await storing.met;
+  await submit(daemon, makeList(100, 101));
+  storing.letGo();
+  await until(() => daemon.store.nextList('spring') === undefined, 'the second list');
+  assert.ok(keeping.taken().size < 100);
+  assert.equal((await daemon.engine.ledger.findCampaign('spring'))?.rows, 200);
+  assert.equal(kept.state.kind, 'running');
+  await stop(daemon);
+});
+
+test('a list that is being read is read on when another one comes', async (context) => {
+  const keeping = await openKeeping(context);
+  const daemon = keeping.open();
+  await daemon.start();
+  const kept = await submit(daemon, makeList(20));
+  await until(() => kept.state.kind === 'finished');
+  const reading = blockEarlierRows(daemon.engine.ledger);
+  await submit(daemon, makeList(20, 21));
+  await reading.met;
+  await submit(daemon, makeList(20, 41));
+  reading.letGo();
+  await until(() => keeping.taken().size === 60);
+  assertEachOnce(keeping.taken(), 60);
+  assert.equal(reading.count, 2, 'each once');
   await stop(daemon);
 });
