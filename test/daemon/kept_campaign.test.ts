@@ -1,8 +1,9 @@
 // Campaigns that the daemon keeps: no list that was accepted is lost, and what is said to one counts, whenever it is said.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { ExitCode, PosthasteError } from '../../src/base/error.ts';
-import { makeList } from '../cli/posthaste.ts';
+import { campaignYaml, makeList } from '../cli/posthaste.ts';
 import { assertEachOnce } from '../serve/serving.ts';
 import { blockCompletion, blockEarlierRows, openKeeping, stop, submit, until } from './keeping.ts';
 
@@ -116,5 +117,50 @@ test('a list that is being read is read on when another one comes', async (conte
   await until(() => keeping.taken().size === 60);
   assertEachOnce(keeping.taken(), 60);
   assert.equal(reading.count, 2, 'each once');
+  await stop(daemon);
+});
+
+test('paused at whatever moment of its beginning, a campaign sends nothing', async (context) => {
+  const keeping = await openKeeping(context, 'maxConnections: 5, rate: 1000/s');
+  const daemon = keeping.open();
+  await daemon.start();
+  // Inlining takes a while in which nothing is begun yet.
+  const kept = await submit(daemon, makeList(5000), `${campaignYaml}css: inline\n`);
+  await kept.pause('a test');
+  for (let turns = 0; turns < 20; turns += 1) {
+    await until(() => kept.state.kind === 'paused');
+    await kept.resume();
+    for (let turn = 0; turn < turns; turn += 1) await Promise.resolve();
+    await kept.pause('a test');
+    await sleep(50);
+    const { taken } = keeping.sandbox.stats();
+    await sleep(50);
+    assert.equal(keeping.sandbox.stats().taken, taken, `paused after ${turns} turns`);
+  }
+  await stop(daemon);
+});
+
+test('retried again before it has begun, a campaign is begun once, and pause reaches it', async (context) => {
+  const keeping = await openKeeping(context, 'maxConnections: 5, rate: 50/s');
+  const daemon = keeping.open();
+  await daemon.start();
+  const kept = await submit(daemon, makeList(200), `${campaignYaml}css: inline\n`);
+  await until(() => keeping.taken().size > 5);
+  await kept.cancel();
+  await until(() => kept.state.kind === 'finished');
+  const choice = { fates: new Set(['cancelled'] as const), categories: undefined };
+  await kept.retry(choice);
+  await assert.rejects(kept.retry(choice), { code: 'ERR_CAMPAIGN_STATE' });
+  const before = keeping.taken().size;
+  await until(() => keeping.taken().size > before);
+  await kept.pause('a test');
+  await sleep(300);
+  const count = keeping.taken().size;
+  await sleep(500);
+  assert.equal(keeping.taken().size, count);
+  assert.equal(kept.state.kind, 'paused');
+  await kept.resume();
+  await until(() => kept.state.kind === 'finished');
+  assertEachOnce(keeping.taken(), 200);
   await stop(daemon);
 });
