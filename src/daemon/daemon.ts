@@ -5,6 +5,7 @@ import { chooseRelays } from '../config/choose_relay.ts';
 import { loadCampaign, type CampaignFile } from '../config/load_campaign.ts';
 import type { Config } from '../config/load_config.ts';
 import { createFanout } from '../events/fanout.ts';
+import type { Ledger } from '../ledger/ledger.ts';
 import { openLedger } from '../ledger/open_ledger.ts';
 import type { PosthasteEvent } from '../mail/event.ts';
 import { CampaignStore } from './campaign_store.ts';
@@ -160,19 +161,20 @@ export class Daemon {
     const file = loadCampaign(this.store.planOfSubmission(submission), process.env, as);
     const { name } = file.campaign;
     chooseRelays(this.#config, file);
-    const record = await ledger.findCampaign(name);
-    const isSame = record?.planDigest === file.digest;
-    const isUnstored = record === undefined || (record.rows === 0 && record.lists.length === 0);
-    if (!isSame && !isUnstored) throw changedCampaign(name);
+    const isNew = await isUnstored(ledger, file);
     await this.#takeNamedList(submission, file);
-    if (isUnstored && this.store.listOfSubmission(submission) === undefined) throw missingList(name);
+    if (isNew && this.store.listOfSubmission(submission) === undefined) throw missingList(name);
     const known = this.#campaigns.get(name);
-    const replaces = known !== undefined && known.file.digest !== file.digest;
-    const terms = { partial: partial === true, expectedRows: expectRows };
-    this.store.accept(submission, name, terms, replaces);
-    const stored = loadCampaign(this.store.planOf(name), process.env, name);
-    const kept = known ?? this.#keep(name, stored);
-    if (replaces) kept.replaceFile(stored);
+    const replaces = this.store.has(name) && known?.file.digest !== file.digest;
+    const put = async (): Promise<CampaignFile> => {
+      // Until it was stopped, its run may have stored something.
+      if (replaces) await isUnstored(ledger, file);
+      const terms = { partial: partial === true, expectedRows: expectRows };
+      this.store.accept(submission, name, terms, replaces);
+      return loadCampaign(this.store.planOf(name), process.env, name);
+    };
+    if (known !== undefined) await (replaces ? known.replace(put) : put());
+    const kept = known ?? this.#keep(name, await put());
     this.publish({ kind: 'campaignAccepted', campaign: name });
     kept.noteList();
     return kept;
@@ -297,6 +299,14 @@ export class Daemon {
       ?.compact(this.#config.keepMs)
       .catch((error: unknown) => this.#log.error({ err: error }, 'old rows could not be removed'));
   }
+}
+
+/** Whether nothing of a campaign is in the ledger. Throws ERR_CAMPAIGN_CHANGED (65) where something is, by another plan. */
+async function isUnstored(ledger: Ledger, { campaign, digest }: CampaignFile): Promise<boolean> {
+  const record = await ledger.findCampaign(campaign.name);
+  if (record === undefined || (record.rows === 0 && record.lists.length === 0)) return true;
+  if (record.planDigest !== digest) throw changedCampaign(campaign.name);
+  return false;
 }
 
 async function whyItEnded(engine: Engine): Promise<unknown> {

@@ -72,9 +72,16 @@ export class KeptCampaign {
     return this.#steering.priority ?? this.#file.priority;
   }
 
-  /** It was submitted again before anything of it was stored. */
-  replaceFile(file: CampaignFile): void {
-    this.#file = file;
+  /** It was submitted again before anything of it was stored: `put` puts the new files there, while no run reads the old ones. */
+  replace(put: () => Promise<CampaignFile>): Promise<void> {
+    return this.#inTurn(async () => {
+      if (this.#state.kind === 'running') {
+        this.#state.run.stop();
+        // How it ended is said by who began it.
+        await this.#state.over.catch(() => {});
+      }
+      this.#file = await put();
+    });
   }
 
   /** Goes on, where there is something to be done and nobody has paused it. */

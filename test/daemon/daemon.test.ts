@@ -4,7 +4,9 @@ import { Writable } from 'node:stream';
 import { test } from 'node:test';
 import { openLog } from '../../src/daemon/log.ts';
 import { Service } from '../../src/daemon/serve.ts';
-import { openKeeping } from './keeping.ts';
+import { makeList } from '../cli/posthaste.ts';
+import { assertEachOnce } from '../serve/serving.ts';
+import { openKeeping, stop, submit, until } from './keeping.ts';
 
 test('told to stop while it opens, the daemon stops', async (context) => {
   const keeping = await openKeeping(context);
@@ -38,4 +40,17 @@ test('told to stop while it opens, the service never says that it is ready', asy
   await starting;
   await service.over();
   assert.doesNotMatch(text, /"msg":"ready"/);
+});
+
+test('a stored campaign that cannot be loaded any more is mended by submitting it again', async (context) => {
+  const keeping = await openKeeping(context);
+  keeping.folder.write('state/campaigns/spring/plan/campaign.yaml', 'name: spring\nfrom: nobody\n');
+  keeping.folder.write('state/campaigns/spring/lists/000001-w-list.csv', makeList(20));
+  const daemon = keeping.open();
+  await daemon.start();
+  assert.equal(daemon.campaigns.size, 0);
+  await submit(daemon, makeList(20, 21));
+  await until(() => keeping.taken().size === 40, 'both lists');
+  assertEachOnce(keeping.taken(), 40);
+  await stop(daemon);
 });

@@ -114,3 +114,14 @@ export function blockCompletion(ledger: Ledger): Blockade {
   };
   return blockade;
 }
+
+/** Lets nothing of a list be stored. */
+export function blockIntake(ledger: Ledger): Blockade {
+  const blockade = new Blockade();
+  const own = ledger.storeIntake.bind(ledger);
+  ledger.storeIntake = async (...args) => {
+    await blockade.pass();
+    return own(...args);
+  };
+  return blockade;
+}

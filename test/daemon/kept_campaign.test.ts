@@ -5,7 +5,15 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { ExitCode, PosthasteError } from '../../src/base/error.ts';
 import { campaignYaml, makeList } from '../cli/posthaste.ts';
 import { assertEachOnce } from '../serve/serving.ts';
-import { blockCompletion, blockEarlierRows, openKeeping, stop, submit, until } from './keeping.ts';
+import {
+  blockCompletion,
+  blockEarlierRows,
+  blockIntake,
+  openKeeping,
+  stop,
+  submit,
+  until,
+} from './keeping.ts';
 
 test('a later list that is being read when the daemon stops is read by the next one', async (context) => {
   const keeping = await openKeeping(context);
@@ -162,5 +170,43 @@ test('retried again before it has begun, a campaign is begun once, and pause rea
   await kept.resume();
   await until(() => kept.state.kind === 'finished');
   assertEachOnce(keeping.taken(), 200);
+  await stop(daemon);
+});
+
+const summer = campaignYaml.replaceAll('it is spring', 'it is summer');
+
+test('replaced while the first of its list is stored, a campaign is refused, or sent anew as a whole', async (context) => {
+  const keeping = await openKeeping(context);
+  const daemon = keeping.open();
+  await daemon.start();
+  const storing = blockIntake(daemon.engine.ledger);
+  await submit(daemon, makeList(5000));
+  await storing.met;
+  const replacing = submit(daemon, makeList(5000), summer).then(
+    () => 'summer',
+    () => 'spring',
+  );
+  await sleep(100);
+  storing.letGo();
+  const expected = await replacing;
+  await until(() => keeping.taken().size === 5000);
+  assertEachOnce(keeping.taken(), 5000);
+  const sent = keeping.sandbox.messages().map(({ data }) => /it is (\w+)/.exec(data.toString())?.[1]);
+  assert.deepEqual([...new Set(sent)], [expected]);
+  await stop(daemon);
+});
+
+test('replaced while it is paused, a campaign loses none of its lists', async (context) => {
+  const keeping = await openKeeping(context);
+  const daemon = keeping.open();
+  await daemon.start();
+  const kept = await submit(daemon, makeList(20), `${campaignYaml}css: inline\n`);
+  await kept.pause('a test');
+  await submit(daemon, makeList(20, 21), `${summer}css: inline\n`);
+  await until(() => kept.state.kind === 'paused');
+  await kept.resume();
+  await until(() => keeping.taken().size === 40, 'both lists');
+  assertEachOnce(keeping.taken(), 40);
+  for (const { data } of keeping.sandbox.messages()) assert.ok(data.includes('it is summer'));
   await stop(daemon);
 });
