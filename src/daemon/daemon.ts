@@ -151,8 +151,9 @@ export class Daemon {
     if (!isHeld) this.#wakeFailed();
   }
 
-  /** Takes a configuration that was read again. */
+  /** Takes a configuration that was read again. Throws ERR_RELAYS_FULL (78); then nothing has changed. */
   replaceConfig(config: Config): void {
+    if (this.#engine !== undefined) this.#changeEngine(this.#engine, config);
     this.#config = config;
   }
 
@@ -219,19 +220,36 @@ export class Daemon {
   }
 
   async #openEngine(): Promise<Engine> {
-    const options = engineOptionsOf(this.#config);
+    const config = this.#config;
+    const options = engineOptionsOf(config);
     const threads = startThreads(options);
-    try {
-      const ledger = await openLedger({ directory: options.stateDir, durability: options.durability });
-      const engine = new Engine(options, threads, ledger, this.#log);
-      engine.subscribe((event) => this.#events.publish(event));
-      for (const name of this.#heldRelays) engine.dispatcher.relays.find(name)?.hold(true);
-      await engine.begin();
-      return engine;
-    } catch (error) {
+    const { stateDir: directory, durability } = options;
+    const ledger = await openLedger({ directory, durability }).catch(async (error: unknown) => {
       await threads.pool.close();
       throw error;
+    });
+    const engine = new Engine(options, threads, ledger, this.#log);
+    try {
+      engine.subscribe((event) => this.#events.publish(event));
+      this.#holdRelays(engine);
+      await engine.begin();
+      // Somebody may have had it read again meanwhile.
+      if (this.#config !== config) this.#changeEngine(engine, this.#config);
+      return engine;
+    } catch (error) {
+      await this.#close(engine, error);
+      throw error;
     }
+  }
+
+  #changeEngine(engine: Engine, config: Config): void {
+    engine.change(engineOptionsOf(config));
+    this.#holdRelays(engine);
+  }
+
+  /** A relay that was paused is so, too, when it comes back. */
+  #holdRelays({ dispatcher }: Engine): void {
+    for (const name of this.#heldRelays) dispatcher.relays.find(name)?.hold(true);
   }
 
   /** While it was opened, somebody may have said that all is to stop. */

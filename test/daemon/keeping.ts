@@ -44,7 +44,7 @@ export async function openKeeping(context: TestContext, relay = 'maxConnections:
   };
 }
 
-function silentLog(): Log {
+export function silentLog(): Log {
   return openLog({ level: 'silent', style: 'json', hide: undefined }, process.stderr);
 }
 
