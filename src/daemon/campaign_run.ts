@@ -184,6 +184,16 @@ export class CampaignRun {
     this.#engine.publish({ kind: 'campaignRecovered', campaign, action, ...recovery });
   }
 
+  /** Batches of it that threads have. */
+  get inHand(): number {
+    return this.#engine.dispatcher.inHandOf(this.#record.id);
+  }
+
+  /** Names of the relays that it goes by. */
+  get relays(): readonly string[] {
+    return this.#request.relays.map(({ name }) => name);
+  }
+
   /** False for a campaign that has lost its rows to `compact`. */
   get hasRows(): boolean {
     return this.#record.compactedAt === undefined;

@@ -12,6 +12,7 @@ import { acceptEntry } from './inbox_accept.ts';
 import type { Log } from './log.ts';
 import { startMetricsServer, type MetricsServer } from './metrics_server.ts';
 import { createNotifier, type Notifier } from './notify.ts';
+import { readProgress } from './progress.ts';
 import { createReloader, type Reloader } from './reload.ts';
 import { Watchdog } from './watchdog.ts';
 
@@ -38,7 +39,6 @@ export class Service {
   readonly #reloader: Reloader;
   readonly #watchdog = new Watchdog();
   readonly #waits = new Map<string, number>();
-  #answered = 0;
   #control: ControlServer | undefined;
   #metrics: MetricsServer | undefined;
   #inbox: Inbox | undefined;
@@ -179,8 +179,6 @@ export class Service {
     for (const record of describeEvents(event))
       this.#events.append(hide === undefined ? record : hideIn(record, hide));
     publishOnChannels(event);
-    if (event.kind === 'batchSettled')
-      for (const { kind, count } of event.outcomes) if (kind !== 'unsent') this.#answered += count;
     if (event.kind === 'campaignWaits') this.#waits.set(event.campaign, event.untilAt);
     if (event.kind === 'campaignFinished') this.#waits.delete(event.campaign);
   }
@@ -195,12 +193,7 @@ export class Service {
 
   /** Not fed, systemd ends the process and starts another, which goes on where this one stood still. */
   #feed(): void {
-    const engine = this.#daemon.engineOrNone;
-    const progress = {
-      answered: this.#answered,
-      inHand: engine?.dispatcher.inHand ?? 0,
-      isHeld: engine === undefined || engine.threads.limits.describeHold() !== undefined,
-    };
+    const progress = readProgress(this.#daemon);
     if (this.#watchdog.isSound(progress, performance.now())) void this.#notifier.tell({ WATCHDOG: '1' });
     else
       this.#options.log.fatal(
