@@ -1,13 +1,12 @@
 // The daemon: many campaigns over one engine, which is opened anew when the disk comes back.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ExitCode, messageOf, PosthasteError } from '../base/error.ts';
-import { chooseRelays } from '../config/choose_relay.ts';
 import { loadCampaign, type CampaignFile } from '../config/load_campaign.ts';
 import type { Config } from '../config/load_config.ts';
 import { createFanout } from '../events/fanout.ts';
-import type { Ledger } from '../ledger/ledger.ts';
 import { openLedger } from '../ledger/open_ledger.ts';
 import type { PosthasteEvent } from '../mail/event.ts';
+import { acceptSubmission, type AcceptTerms } from './accept_submission.ts';
 import { CampaignStore } from './campaign_store.ts';
 import { Engine } from './engine.ts';
 import { engineOptionsOf } from './engine_options.ts';
@@ -16,18 +15,11 @@ import { KeptCampaign, type Keeper, type KeptState } from './kept_campaign.ts';
 import type { Log } from './log.ts';
 import { probeDisk } from './probe_disk.ts';
 import { RateMeter } from './rate_meter.ts';
-import { changedCampaign } from './retry.ts';
 import { startThreads } from './threads.ts';
 
 /** Rows of finished campaigns are looked for so often. */
 const compactEveryMs = 3_600_000;
 const [firstReopenMs, maxReopenMs] = [1000, 30_000];
-
-export interface AcceptTerms {
-  readonly as?: string | undefined;
-  readonly partial?: boolean | undefined;
-  readonly expectRows?: number | undefined;
-}
 
 /** States: opening → running ⇄ in trouble (no engine, opened again until it works) → stopped. */
 export class Daemon {
@@ -157,35 +149,19 @@ export class Daemon {
     this.#config = config;
   }
 
-  async #acceptNow(submission: string, { as, partial, expectRows }: AcceptTerms): Promise<KeptCampaign> {
+  async #acceptNow(submission: string, terms: AcceptTerms): Promise<KeptCampaign> {
     const { ledger } = this.engine;
-    const file = loadCampaign(this.store.planOfSubmission(submission), process.env, as);
-    const { name } = file.campaign;
-    chooseRelays(this.#config, file);
-    const isNew = await isUnstored(ledger, file);
-    await this.#takeNamedList(submission, file);
-    if (isNew && this.store.listOfSubmission(submission) === undefined) throw missingList(name);
-    const known = this.#campaigns.get(name);
-    const replaces = this.store.has(name) && known?.file.digest !== file.digest;
-    const put = async (): Promise<CampaignFile> => {
-      // Until it was stopped, its run may have stored something.
-      if (replaces) await isUnstored(ledger, file);
-      const terms = { partial: partial === true, expectedRows: expectRows };
-      this.store.accept(submission, name, terms, replaces);
-      return loadCampaign(this.store.planOf(name), process.env, name);
+    const taker = {
+      store: this.store,
+      config: this.#config,
+      ledger,
+      find: (name: string) => this.#campaigns.get(name),
+      keep: (name: string, file: CampaignFile) => this.#keep(name, file),
     };
-    if (known !== undefined) await (replaces ? known.replace(put) : put());
-    const kept = known ?? this.#keep(name, await put());
-    this.publish({ kind: 'campaignAccepted', campaign: name });
+    const kept = await acceptSubmission(taker, submission, terms);
+    this.publish({ kind: 'campaignAccepted', campaign: kept.name });
     kept.noteList();
     return kept;
-  }
-
-  /** A list that the campaign file names is among the files of a submission. */
-  async #takeNamedList(submission: string, { list }: CampaignFile): Promise<void> {
-    if (list.file === undefined || this.store.listOfSubmission(submission) !== undefined) return;
-    const ending = /(\.[a-z0-9]+)*$/i.exec(list.file)?.[0] ?? '';
-    await this.store.copyInto(submission, list.file, `lists/list${ending}`);
   }
 
   #loadCampaigns(): void {
@@ -319,14 +295,6 @@ export class Daemon {
   }
 }
 
-/** Whether nothing of a campaign is in the ledger. Throws ERR_CAMPAIGN_CHANGED (65) where something is, by another plan. */
-async function isUnstored(ledger: Ledger, { campaign, digest }: CampaignFile): Promise<boolean> {
-  const record = await ledger.findCampaign(campaign.name);
-  if (record === undefined || (record.rows === 0 && record.lists.length === 0)) return true;
-  if (record.planDigest !== digest) throw changedCampaign(campaign.name);
-  return false;
-}
-
 async function whyItEnded(engine: Engine): Promise<unknown> {
   try {
     await engine.over();
@@ -343,15 +311,6 @@ function isDiskTrouble(error: unknown): boolean {
 /** While there is no engine, another command may have the state directory for a moment. */
 function isTakenForNow(error: unknown): boolean {
   return error instanceof PosthasteError && error.code === 'ERR_STATE_IN_USE';
-}
-
-function missingList(name: string): PosthasteError {
-  return new PosthasteError({
-    code: 'ERR_LIST_MISSING',
-    message: `campaign "${name}" came without a list`,
-    hint: 'name a list, or - for standard input, or let the campaign file name one with list.file',
-    exitCode: ExitCode.usage,
-  });
 }
 
 function unknownRelay(name: string, names: readonly string[]): PosthasteError {

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { Writable } from 'node:stream';
 import { test } from 'node:test';
+import { ExitCode, PosthasteError } from '../../src/base/error.ts';
 import { openLog } from '../../src/daemon/log.ts';
 import { createReloader } from '../../src/daemon/reload.ts';
 import { Service } from '../../src/daemon/serve.ts';
@@ -18,6 +19,27 @@ test('told to stop while it opens, the daemon stops', async (context) => {
   const starting = daemon.start();
   daemon.stop('drain');
   await starting;
+  await daemon.over();
+  assert.equal(daemon.engineOrNone, undefined);
+});
+
+test('told to stop while it opens again after trouble, the daemon stops', async (context) => {
+  const keeping = await openKeeping(context);
+  const config = keeping.load();
+  let isOpenedAgain = false;
+  const daemon = keeping.open({
+    ...config,
+    // It looks here first.
+    get threads() {
+      if (isOpenedAgain) daemon.stop('drain');
+      return config.threads;
+    },
+  });
+  await daemon.start();
+  isOpenedAgain = true;
+  daemon.engine.fail(
+    new PosthasteError({ code: 'ERR_STATE_IO', message: 'a test', hint: 'none', exitCode: ExitCode.ioError }),
+  );
   await daemon.over();
   assert.equal(daemon.engineOrNone, undefined);
 });

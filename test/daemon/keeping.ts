@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { TestContext } from 'node:test';
-import { loadConfig } from '../../src/config/load_config.ts';
+import { loadConfig, type Config } from '../../src/config/load_config.ts';
 import { Daemon } from '../../src/daemon/daemon.ts';
 import type { KeptCampaign } from '../../src/daemon/kept_campaign.ts';
 import { openLog, type Log } from '../../src/daemon/log.ts';
@@ -26,8 +26,8 @@ export async function openKeeping(context: TestContext, relay = 'maxConnections:
     load,
     stateDir: join(folder.path, 'state'),
     /** Not started; stopped at the latest when the test ends. */
-    open: (log: Log = silentLog()): Daemon => {
-      const daemon = new Daemon(load(), log);
+    open: (config: Config = load()): Daemon => {
+      const daemon = new Daemon(config, silentLog());
       context.after(async () => {
         daemon.stop('now');
         await daemon.over().catch(() => {});
