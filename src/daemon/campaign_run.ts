@@ -66,12 +66,20 @@ export interface SendReport {
   readonly bottleneck: string | undefined;
 }
 
+/** What a run tells whoever began it. */
+export interface RunHooks {
+  /** It is known that nothing more of it is claimed. */
+  readonly ended?: () => void;
+  /** The ledger has all of the list that the run was given. */
+  readonly listStored?: () => void;
+}
+
 /** States: ready → running (`run`) → over. `stop` may come at any time; `close` last. */
 export class CampaignRun {
   readonly #engine: Engine;
   readonly #request: CampaignRequest;
   readonly #abortIntake = new AbortController();
-  readonly #noteEnded: () => void;
+  readonly #hooks: RunHooks;
   #record: CampaignRecord;
   #list: ListChoice | undefined;
   #isLinted = false;
@@ -79,17 +87,11 @@ export class CampaignRun {
   #paceNow: Pace;
   #priorityNow: number;
 
-  /** `noteEnded` is called once it is known that nothing more of it is claimed. */
-  constructor(
-    engine: Engine,
-    request: CampaignRequest,
-    record: CampaignRecord,
-    noteEnded: () => void = () => {},
-  ) {
+  constructor(engine: Engine, request: CampaignRequest, record: CampaignRecord, hooks: RunHooks = {}) {
     this.#engine = engine;
     this.#request = request;
     this.#record = record;
-    this.#noteEnded = noteEnded;
+    this.#hooks = hooks;
     this.#paceNow = request.pace;
     this.#priorityNow = request.priority;
   }
@@ -197,6 +199,16 @@ export class CampaignRun {
     this.#engine.publish({ kind: 'campaignRecovered', campaign, action, ...recovery });
   }
 
+  /** Batches of it that threads have. */
+  get inHand(): number {
+    return this.#engine.dispatcher.inHandOf(this.#record.id);
+  }
+
+  /** Names of the relays that it goes by. */
+  get relays(): readonly string[] {
+    return this.#request.relays.map(({ name }) => name);
+  }
+
   /** False for a campaign that has lost its rows to `compact`. */
   get hasRows(): boolean {
     return this.#record.compactedAt === undefined;
@@ -250,6 +262,7 @@ export class CampaignRun {
         const { rows, known } = list.later;
         this.#engine.publish({ kind: 'listAdded', campaign, rows, known });
       }
+      if (path !== undefined && list.toTake === undefined) this.#hooks.listStored?.();
       return true;
     } catch (error) {
       if (signal.aborted && error === signal.reason) return false;
@@ -325,7 +338,7 @@ export class CampaignRun {
       // Whoever ends it ends the list with it: nobody would send what it still brings.
       ended: () => {
         this.#abortIntake.abort();
-        this.#noteEnded();
+        this.#hooks.ended?.();
       },
     });
     if (this.#abortIntake.signal.aborted) dispatcher.end(id);
@@ -366,6 +379,7 @@ export class CampaignRun {
     if (list.later !== undefined && list.later.digest !== digest)
       throw changedList(name, 'the list was changed while it was read');
     await ledger.completeIntake(id, { rows, listDigest: digest, columns });
+    this.#hooks.listStored?.();
   }
 
   #intakeHooks(plan: PlanMemory) {

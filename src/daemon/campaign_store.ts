@@ -5,6 +5,7 @@ import { mkdir, open } from 'node:fs/promises';
 import { basename, dirname, join, relative } from 'node:path';
 import { ExitCode, messageOf, PosthasteError, systemCodeOf } from '../base/error.ts';
 import { listFiles, readCopied } from './copied_files.ts';
+import { replaceCampaign, settleReplaced } from './replace_campaign.ts';
 import { syncFolder } from './sync_folder.ts';
 import { Uploads } from './uploads.ts';
 
@@ -15,6 +16,7 @@ import { Uploads } from './uploads.ts';
  *   STATE/campaigns/NAME/         accepted: the same folder, renamed
  *     plan/…
  *     lists/000001-….csv          lists that are not stored in the ledger to their end, in the order in which they came
+ *   STATE/replaced/NAME/          one that was accepted, while another takes its place
  *
  * What is synced and renamed is accepted; nothing else is. A list goes when the ledger has all of it.
  */
@@ -32,16 +34,19 @@ type ListTerms = Pick<WaitingList, 'partial' | 'expectedRows'>;
 export class CampaignStore {
   readonly #incoming: string;
   readonly #campaigns: string;
+  readonly #replaced: string;
   readonly #uploads = new Uploads();
 
-  /** Makes its folders, and throws away what was not accepted. */
+  /** Makes its folders, ends what was begun, and throws away what was not accepted. */
   constructor(stateDir: string) {
     this.#incoming = join(stateDir, 'incoming');
     this.#campaigns = join(stateDir, 'campaigns');
+    this.#replaced = join(stateDir, 'replaced');
     guard(() => {
       rmSync(this.#incoming, { recursive: true, force: true });
-      for (const folder of [this.#incoming, this.#campaigns])
+      for (const folder of [this.#incoming, this.#campaigns, this.#replaced])
         mkdirSync(folder, { recursive: true, mode: 0o700 });
+      for (const name of readdirSync(this.#replaced)) this.#settle(name);
     });
   }
 
@@ -127,13 +132,14 @@ export class CampaignStore {
 
   /**
    * Accepts a submission under a name. Where there is a campaign of that name its files stay, and the list is added; unless it
-   * `replaces` that one, of which nothing may be stored in the ledger. When it returns, all of it is on disk.
+   * `replaces` that one, of which nothing may be stored in the ledger: then its lists stay. When it returns, all of it is on disk.
    */
   accept(id: string, name: string, terms: ListTerms, replaces = false): void {
     const folder = this.#folderOf(id);
     // Another upload may have begun since its files were read.
     this.#uploads.check(id);
     guard(() => {
+      this.#settle(name);
       this.#numberList(folder, name, terms);
       for (const inner of readdirSync(folder, { recursive: true, withFileTypes: true }))
         if (inner.isDirectory()) syncFolder(join(inner.parentPath, inner.name));
@@ -201,9 +207,14 @@ export class CampaignStore {
 
   #place(folder: string, name: string): void {
     const target = join(this.#campaigns, name);
-    // Also what a process has left that died while it threw it away.
+    if (this.has(name)) return replaceCampaign(folder, target, join(this.#replaced, name));
+    // What a process has left that died while it threw it away.
     rmSync(target, { recursive: true, force: true });
-    renameSync(folder, target);
+    return renameSync(folder, target);
+  }
+
+  #settle(name: string): void {
+    settleReplaced(join(this.#campaigns, name), join(this.#replaced, name));
   }
 
   #addList(folder: string, name: string): void {

@@ -1,12 +1,12 @@
 // The daemon: many campaigns over one engine, which is opened anew when the disk comes back.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ExitCode, messageOf, PosthasteError } from '../base/error.ts';
-import { chooseRelays } from '../config/choose_relay.ts';
 import { loadCampaign, type CampaignFile } from '../config/load_campaign.ts';
 import type { Config } from '../config/load_config.ts';
 import { createFanout } from '../events/fanout.ts';
 import { openLedger } from '../ledger/open_ledger.ts';
 import type { PosthasteEvent } from '../mail/event.ts';
+import { acceptSubmission, type AcceptTerms } from './accept_submission.ts';
 import { CampaignStore } from './campaign_store.ts';
 import { Engine } from './engine.ts';
 import { engineOptionsOf } from './engine_options.ts';
@@ -15,18 +15,11 @@ import { KeptCampaign, type Keeper, type KeptState } from './kept_campaign.ts';
 import type { Log } from './log.ts';
 import { probeDisk } from './probe_disk.ts';
 import { RateMeter } from './rate_meter.ts';
-import { changedCampaign } from './retry.ts';
 import { startThreads } from './threads.ts';
 
 /** Rows of finished campaigns are looked for so often. */
 const compactEveryMs = 3_600_000;
 const [firstReopenMs, maxReopenMs] = [1000, 30_000];
-
-export interface AcceptTerms {
-  readonly as?: string | undefined;
-  readonly partial?: boolean | undefined;
-  readonly expectRows?: number | undefined;
-}
 
 /** States: opening → running ⇄ in trouble (no engine, opened again until it works) → stopped. */
 export class Daemon {
@@ -37,6 +30,7 @@ export class Daemon {
   readonly #campaigns = new Map<string, KeptCampaign>();
   readonly #heldRelays: Set<string>;
   readonly #stopped = new AbortController();
+  #howToStop: 'drain' | 'now' = 'drain';
   #config: Config;
   #engine: Engine | undefined;
   #trouble: string | undefined;
@@ -107,11 +101,12 @@ export class Daemon {
   /** Opens the state and goes on with every campaign that is not finished. Throws where that cannot be done now. */
   async start(): Promise<void> {
     this.#loadCampaigns();
-    this.#engine = await this.#openEngine();
-    this.#running = this.#keepRunning(this.#engine);
-    this.#wakeAll();
     this.#compactTimer = setInterval(() => this.#compact(), compactEveryMs);
     this.#compactTimer.unref();
+    const engine = await this.#openEngine();
+    this.#use(engine);
+    this.#running = this.#keepRunning(engine);
+    this.#wakeAll();
   }
 
   /** Resolves when it was stopped; throws what nothing can mend while it runs. */
@@ -122,6 +117,7 @@ export class Daemon {
   /** drain: takes nothing new and finishes what is in flight, within `drainTimeout`. now: at once. */
   stop(how: 'drain' | 'now'): void {
     this.#stopped.abort();
+    this.#howToStop = how;
     clearInterval(this.#compactTimer);
     this.#engine?.stop(how);
   }
@@ -147,39 +143,25 @@ export class Daemon {
     if (!isHeld) this.#wakeFailed();
   }
 
-  /** Takes a configuration that was read again. */
+  /** Takes a configuration that was read again. Throws ERR_RELAYS_FULL (78); then nothing has changed. */
   replaceConfig(config: Config): void {
+    if (this.#engine !== undefined) this.#changeEngine(this.#engine, config);
     this.#config = config;
   }
 
-  async #acceptNow(submission: string, { as, partial, expectRows }: AcceptTerms): Promise<KeptCampaign> {
+  async #acceptNow(submission: string, terms: AcceptTerms): Promise<KeptCampaign> {
     const { ledger } = this.engine;
-    const file = loadCampaign(this.store.planOfSubmission(submission), process.env, as);
-    const { name } = file.campaign;
-    chooseRelays(this.#config, file);
-    const record = await ledger.findCampaign(name);
-    const isSame = record?.planDigest === file.digest;
-    const isUnstored = record === undefined || (record.rows === 0 && record.lists.length === 0);
-    if (!isSame && !isUnstored) throw changedCampaign(name);
-    await this.#takeNamedList(submission, file);
-    if (isUnstored && this.store.listOfSubmission(submission) === undefined) throw missingList(name);
-    const known = this.#campaigns.get(name);
-    const replaces = known !== undefined && known.file.digest !== file.digest;
-    const terms = { partial: partial === true, expectedRows: expectRows };
-    this.store.accept(submission, name, terms, replaces);
-    const stored = loadCampaign(this.store.planOf(name), process.env, name);
-    const kept = known ?? this.#keep(name, stored);
-    if (replaces) kept.replaceFile(stored);
-    this.publish({ kind: 'campaignAccepted', campaign: name });
-    this.#noteList(kept);
+    const taker = {
+      store: this.store,
+      config: this.#config,
+      ledger,
+      find: (name: string) => this.#campaigns.get(name),
+      keep: (name: string, file: CampaignFile) => this.#keep(name, file),
+    };
+    const kept = await acceptSubmission(taker, submission, terms);
+    this.publish({ kind: 'campaignAccepted', campaign: kept.name });
+    kept.noteList();
     return kept;
-  }
-
-  /** A list that the campaign file names is among the files of a submission. */
-  async #takeNamedList(submission: string, { list }: CampaignFile): Promise<void> {
-    if (list.file === undefined || this.store.listOfSubmission(submission) !== undefined) return;
-    const ending = /(\.[a-z0-9]+)*$/i.exec(list.file)?.[0] ?? '';
-    await this.store.copyInto(submission, list.file, `lists/list${ending}`);
   }
 
   #loadCampaigns(): void {
@@ -205,41 +187,57 @@ export class Daemon {
     return kept;
   }
 
-  /** What it asks the ledger may fail; then the engine ends, and begins with it again. */
-  #noteList(kept: KeptCampaign): void {
-    kept
-      .noteList()
-      .catch((error: unknown) => this.#log.warn({ err: error, campaign: kept.name }, 'it waits'));
-  }
-
   #wakeAll(): void {
     for (const kept of this.#campaigns.values()) kept.wake();
   }
 
   #wakeFailed(): void {
-    for (const kept of this.#campaigns.values()) if (kept.state.kind === 'failed') this.#noteList(kept);
+    for (const kept of this.#campaigns.values()) if (kept.state.kind === 'failed') kept.noteList();
   }
 
   async #openEngine(): Promise<Engine> {
-    const options = engineOptionsOf(this.#config);
+    const config = this.#config;
+    const options = engineOptionsOf(config);
     const threads = startThreads(options);
+    const { stateDir: directory, durability } = options;
+    const ledger = await openLedger({ directory, durability }).catch(async (error: unknown) => {
+      await threads.pool.close();
+      throw error;
+    });
+    const engine = new Engine(options, threads, ledger, this.#log);
     try {
-      const ledger = await openLedger({ directory: options.stateDir, durability: options.durability });
-      const engine = new Engine(options, threads, ledger, this.#log);
       engine.subscribe((event) => this.#events.publish(event));
-      for (const name of this.#heldRelays) engine.dispatcher.relays.find(name)?.hold(true);
+      this.#holdRelays(engine);
       await engine.begin();
+      // Somebody may have had it read again meanwhile.
+      if (this.#config !== config) this.#changeEngine(engine, this.#config);
       return engine;
     } catch (error) {
-      await threads.pool.close();
+      await this.#close(engine, error);
       throw error;
     }
   }
 
+  #changeEngine(engine: Engine, config: Config): void {
+    engine.change(engineOptionsOf(config));
+    this.#holdRelays(engine);
+  }
+
+  /** A relay that was paused is so, too, when it comes back. */
+  #holdRelays({ dispatcher }: Engine): void {
+    for (const name of this.#heldRelays) dispatcher.relays.find(name)?.hold(true);
+  }
+
+  /** While it was opened, somebody may have said that all is to stop. */
+  #use(engine: Engine): void {
+    this.#engine = engine;
+    if (this.isStopping) engine.stop(this.#howToStop);
+  }
+
   /** The disk's trouble ends an engine and not the daemon: what was done is in the journals, as after a kill. */
   async #keepRunning(first: Engine): Promise<void> {
-    let engine: Engine | undefined = first;
-    while (engine !== undefined) {
+    let engine = first;
+    for (;;) {
       const failure = await whyItEnded(engine);
       // Runs end with their engine; their records are in the ledger until it is closed.
       this.#engine = failure === undefined ? engine : undefined;
@@ -248,9 +246,11 @@ export class Daemon {
       this.#engine = undefined;
       await this.#close(engine, failure);
       if (failure !== undefined && !isDiskTrouble(failure)) throw failure;
-      engine = failure === undefined ? undefined : await this.#reopen();
-      this.#engine = engine;
-      if (engine !== undefined) this.#wakeAll();
+      const next = failure === undefined ? undefined : await this.#reopen();
+      if (next === undefined) return;
+      engine = next;
+      this.#use(engine);
+      this.#wakeAll();
     }
   }
 
@@ -311,15 +311,6 @@ function isDiskTrouble(error: unknown): boolean {
 /** While there is no engine, another command may have the state directory for a moment. */
 function isTakenForNow(error: unknown): boolean {
   return error instanceof PosthasteError && error.code === 'ERR_STATE_IN_USE';
-}
-
-function missingList(name: string): PosthasteError {
-  return new PosthasteError({
-    code: 'ERR_LIST_MISSING',
-    message: `campaign "${name}" came without a list`,
-    hint: 'name a list, or - for standard input, or let the campaign file name one with list.file',
-    exitCode: ExitCode.usage,
-  });
 }
 
 function unknownRelay(name: string, names: readonly string[]): PosthasteError {

@@ -67,7 +67,7 @@ export class Engine {
     this.subscribe((event) => {
       if ('campaign' in event) this.#followers.get(event.campaign)?.(event);
     });
-    this.#quotas = new QuotaKeeper(limits, ledger, systemClock, (error) => this.#fail(error));
+    this.#quotas = new QuotaKeeper(limits, ledger, systemClock, (error) => this.fail(error));
     this.dispatcher = new Dispatcher(
       {
         relays: options.relays.map(({ name, maxConnections }) => ({ name, maxSessions: maxConnections })),
@@ -146,7 +146,7 @@ export class Engine {
     this.#sweepTimer.unref();
     this.#dayTimer = setInterval(() => this.threads.limits.followTime(), dayEveryMs);
     this.#dayTimer.unref();
-    this.#running = this.dispatcher.run().catch((error: unknown) => this.#fail(error));
+    this.#running = this.dispatcher.run().catch((error: unknown) => this.fail(error));
   }
 
   /** Whether earlier runs may have left something of a campaign. Their journals are read once, and not for each of a thousand. */
@@ -160,6 +160,12 @@ export class Engine {
   async over(): Promise<void> {
     await this.#running;
     if (this.#failure !== undefined) throw this.#failure.error;
+  }
+
+  /** It cannot go on: what is in flight is finished, and `over` throws it. */
+  fail(error: unknown): void {
+    this.#failure ??= { error };
+    this.stop('drain');
   }
 
   /** drain: takes nothing new and finishes what is in flight, within `drainTimeoutMs`. now: at once. */
@@ -235,11 +241,6 @@ export class Engine {
       if (there.has(name)) this.#gone.delete(name);
       else this.#gone.add(name);
     }
-  }
-
-  #fail(error: unknown): void {
-    this.#failure ??= { error };
-    this.stop('drain');
   }
 
   #sayThatOneDied(reason: string): void {

@@ -4,7 +4,6 @@ import { messageOf } from '../base/error.ts';
 import type { Config } from '../config/load_config.ts';
 import type { ConfigReport } from '../control/views.ts';
 import type { Daemon } from './daemon.ts';
-import { engineOptionsOf } from './engine_options.ts';
 import type { Log } from './log.ts';
 
 /** What only a new process, or new threads, can take. */
@@ -68,9 +67,24 @@ function tryTaking(daemon: Daemon, log: Log, config: Config, report: ConfigRepor
 }
 
 function take(daemon: Daemon, log: Log, config: Config): void {
-  daemon.engineOrNone?.change(engineOptionsOf(config));
+  daemon.replaceConfig(keepFixed(daemon.config, config));
   log.level = config.logLevel;
-  daemon.replaceConfig(config);
+}
+
+/** An engine that is opened again after trouble must find the ledger where it was. */
+function keepFixed(now: Config, next: Config): Config {
+  const { stateDir, durability, threads, metrics, control, inbox, events, showsAddresses } = now;
+  const fixed: Pick<Config, (typeof fixedParts)[number]> = {
+    stateDir,
+    durability,
+    threads,
+    metrics,
+    control,
+    inbox,
+    events,
+    showsAddresses,
+  };
+  return { ...next, ...fixed };
 }
 
 function diff(now: Config, next: Config): Pick<ConfigReport, 'applied' | 'needsRestart'> {

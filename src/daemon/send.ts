@@ -33,7 +33,7 @@ export class Sending {
   constructor(engine: Engine, request: CampaignRequest, record: CampaignRecord) {
     this.#engine = engine;
     // There is no other campaign: whatever ends this one ends all, within `drainTimeout`.
-    this.#run = new CampaignRun(engine, request, record, () => engine.stop('drain'));
+    this.#run = new CampaignRun(engine, request, record, { ended: () => engine.stop('drain') });
   }
 
   /** Follows the events of this run; all of them are durable when they come. */

@@ -12,6 +12,7 @@ import { acceptEntry } from './inbox_accept.ts';
 import type { Log } from './log.ts';
 import { startMetricsServer, type MetricsServer } from './metrics_server.ts';
 import { createNotifier, type Notifier } from './notify.ts';
+import { readProgress } from './progress.ts';
 import { createReloader, type Reloader } from './reload.ts';
 import { Watchdog } from './watchdog.ts';
 
@@ -37,7 +38,6 @@ export class Service {
   readonly #notifier: Notifier;
   readonly #reloader: Reloader;
   readonly #watchdog = new Watchdog();
-  #answered = 0;
   #control: ControlServer | undefined;
   #metrics: MetricsServer | undefined;
   #inbox: Inbox | undefined;
@@ -70,6 +70,8 @@ export class Service {
   async #open(): Promise<void> {
     const { config, version, log } = this.#options;
     await this.#daemon.start();
+    // Here and below: a signal may have come meanwhile, and systemd was told that it stops.
+    if (this.#daemon.isStopping) return;
     this.#metrics = await this.#startMetrics();
     // Before it says that it is ready: who reads the log knows everything by then.
     if (this.#metrics !== undefined) log.info(`metrics on ${this.#metrics.url}/metrics`);
@@ -91,6 +93,7 @@ export class Service {
         log,
       });
     }
+    if (this.#daemon.isStopping) return;
     await this.#notifier.tell({ READY: '1', STATUS: this.#describe() });
     this.#statusTimer = setInterval(
       () => void this.#notifier.tell({ STATUS: this.#describe() }),
@@ -174,8 +177,6 @@ export class Service {
     for (const record of describeEvents(event))
       this.#events.append(hide === undefined ? record : hideIn(record, hide));
     publishOnChannels(event);
-    if (event.kind === 'batchSettled')
-      for (const { kind, count } of event.outcomes) if (kind !== 'unsent') this.#answered += count;
   }
 
   #describe(): string {
@@ -188,12 +189,7 @@ export class Service {
 
   /** Not fed, systemd ends the process and starts another, which goes on where this one stood still. */
   #feed(): void {
-    const engine = this.#daemon.engineOrNone;
-    const progress = {
-      answered: this.#answered,
-      inHand: engine?.dispatcher.inHand ?? 0,
-      isHeld: engine === undefined || engine.threads.limits.describeHold() !== undefined,
-    };
+    const progress = readProgress(this.#daemon);
     if (this.#watchdog.isSound(progress, performance.now())) void this.#notifier.tell({ WATCHDOG: '1' });
     else
       this.#options.log.fatal(

@@ -1,29 +1,33 @@
 // The watchdog's decision: whether sending makes progress, or rightly stands still. Pure.
 
 export interface Progress {
-  /** Recipients with an outcome since the beginning. */
-  readonly answered: number;
-  /** Batches in the threads' hands. */
-  readonly inHand: number;
-  /** Something holds everything up that is not ours: a limit, a relay that is left alone, a pause, the disk. */
-  readonly isHeld: boolean;
+  /** How often threads have written down what went out and what came of it. A batch may take far longer than our patience. */
+  readonly commits: number;
+  /** Campaigns that threads have batches of, and that no limit holds up. */
+  readonly underWay: number;
 }
 
-/** So long a batch may be under way with no answer at all: the longest time that RFC 5321 §4.5.3.2 gives a relay, and some. */
+/** So long nothing at all may come of what is under way: the longest time that RFC 5321 §4.5.3.2 gives a relay, and some. */
 const patienceMs = 15 * 60_000;
 
-/** Feeds as long as something is answered, or nothing is to be done; `nowMs` is monotonic. */
+/** Feeds as long as something is written down, or nothing is to be done; `nowMs` is monotonic. */
 export class Watchdog {
-  #answered = -1;
+  #commits = -1;
   #progressAtMs = 0;
 
   /** Whether the process is sound, as far as its sending shows. */
-  isSound({ answered, inHand, isHeld }: Progress, nowMs: number): boolean {
-    const isAtWork = inHand > 0 && !isHeld;
-    if (answered !== this.#answered || !isAtWork) {
-      this.#answered = answered;
+  isSound({ commits, underWay }: Progress, nowMs: number): boolean {
+    if (commits !== this.#commits || underWay === 0) {
+      this.#commits = commits;
       this.#progressAtMs = nowMs;
     }
     return nowMs - this.#progressAtMs < patienceMs;
   }
+}
+
+/** Whether limits hold a campaign up; `holds` are the names of those that hold anybody. Lanes are of all campaigns. */
+export function isHeld(campaign: string, relays: readonly string[], holds: readonly string[]): boolean {
+  const isAmong = (subject: string): boolean => holds.some((name) => name.startsWith(`${subject} `));
+  if (['all', 'lane', `campaign ${campaign}`].some(isAmong)) return true;
+  return relays.every((relay) => isAmong(`relay ${relay}`));
 }

@@ -6,7 +6,6 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 import { test, type TestContext } from 'node:test';
-import { Watchdog } from '../../src/daemon/watchdog.ts';
 import { skipUnlessReady } from '../peers/required.ts';
 import { isFinished, openServing } from './serving.ts';
 
@@ -154,19 +153,4 @@ test('in the journal a line is text with a priority; elsewhere it is JSON', { sk
   await daemon.said(/<6>ready socket=\S+\n/);
   daemon.child.kill('SIGTERM');
   assert.equal((await daemon.ended).code, 0);
-});
-
-test('the watchdog is fed while something is answered or nothing is to be done, and not when sending stands still', () => {
-  const minute = 60_000;
-  const cases: [string, { answered: number; inHand: number; isHeld: boolean }[], boolean][] = [
-    ['idle', Array.from({ length: 30 }, () => ({ answered: 0, inHand: 0, isHeld: false })), true],
-    ['busy', Array.from({ length: 30 }, (_, answered) => ({ answered, inHand: 3, isHeld: false })), true],
-    ['held by a limit', Array.from({ length: 30 }, () => ({ answered: 5, inHand: 3, isHeld: true })), true],
-    ['stuck', Array.from({ length: 30 }, () => ({ answered: 5, inHand: 3, isHeld: false })), false],
-  ];
-  for (const [name, looks, expected] of cases) {
-    const watchdog = new Watchdog();
-    const sound = looks.map((progress, index) => watchdog.isSound(progress, index * minute));
-    assert.equal(sound.at(-1), expected, name);
-  }
 });

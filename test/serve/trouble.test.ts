@@ -60,6 +60,25 @@ test('on a full disk sending stops, health says why, and on space it goes on by 
   assert.equal((await serving.stop()).code, 0);
 });
 
+test('on a disk that is full before a list is stored its campaign waits, and goes on by itself', async (context) => {
+  const disk = mountSmall(context, 3000);
+  if (disk === undefined) return context.skip('this machine does not allow mounting a tmpfs');
+  const serving = await openServing(context, 20_000, {
+    state: join(disk.path, 'state'),
+    config: `metrics: { listen: 0 }\nevents: { directory: ${join(disk.path, 'events')} }\n`,
+  });
+  const daemon = await serving.start();
+  await serving.ok(['relays', '--pause', 'primary']);
+  await serving.ok(['submit', 'campaign.yaml', 'list.csv']);
+  await untilHealth(daemon, /^503 .*(full|no space)/is);
+  disk.resize(65_536);
+  await serving.until(({ rows }) => rows === 20_000);
+  await serving.ok(['relays', '--resume', 'primary']);
+  await serving.until(isFinished);
+  assertEachOnce(serving.taken(), 20_000);
+  assert.equal((await serving.stop()).code, 0);
+});
+
 test('a relay that is away is waited for, and a campaign that it cannot carry fails alone and can be mended', async (context) => {
   const serving = await openServing(context, 50);
   const { port } = serving.sandbox;
