@@ -20,6 +20,7 @@ const commands: Readonly<Record<string, () => Promise<AddCommand>>> = {
   cancel: async () => (await import('./steer.ts')).addCancel,
   rate: async () => (await import('./steer.ts')).addRate,
   priority: async () => (await import('./steer.ts')).addPriority,
+  complaints: async () => (await import('./steer.ts')).addComplaints,
   relays: async () => (await import('./relays.ts')).addRelays,
   events: async () => (await import('./events.ts')).addEvents,
   why: async () => (await import('./why.ts')).addWhy,

@@ -7,7 +7,17 @@ const shells = ['bash', 'zsh', 'fish'] as const;
 type Shell = (typeof shells)[number];
 
 /** Commands that take the name of a campaign first. */
-const campaignCommands = ['pause', 'resume', 'cancel', 'rate', 'priority', 'status', 'results', 'audit'];
+const campaignCommands = [
+  'pause',
+  'resume',
+  'cancel',
+  'rate',
+  'priority',
+  'complaints',
+  'status',
+  'results',
+  'audit',
+];
 
 export function addCompletion(program: Command, setExitCode: SetExitCode): void {
   program

@@ -1,4 +1,4 @@
-// posthaste pause, resume, cancel, rate, priority: steer a campaign of the daemon while it runs.
+// posthaste pause, resume, cancel, rate, priority, complaints: steer a campaign of the daemon while it runs.
 import { InvalidArgumentError, type Command } from 'commander';
 import { ExitCode } from '../base/error.ts';
 import { parseByteRate, parseRate } from '../base/quantity.ts';
@@ -56,6 +56,19 @@ export function addPriority(program: Command, setExitCode: SetExitCode): void {
   );
 }
 
+export function addComplaints(program: Command, setExitCode: SetExitCode): void {
+  const command = program
+    .command('complaints')
+    .description('tell of complaints that have come in of a campaign; too many pause it, as its file says')
+    .argument('<campaign>', 'its name')
+    .argument('<number>', 'how many more', parseCount);
+  addDaemonOptions(command).action(async (name: string, count: number, options: DaemonOptions) => {
+    const path = `/v1/campaigns/${encodeURIComponent(name)}/complaints`;
+    const answer = await openClient(options).call({ method: 'POST', path, json: { count } });
+    setExitCode(say(answers.campaign.parse(answer), options));
+  });
+}
+
 function addSteering(command: Command, setExitCode: SetExitCode, steering: Steering): void {
   addDaemonOptions(command.argument('<campaign>', 'its name')).action(
     async (name: string, options: DaemonOptions) => setExitCode(await steer(name, steering, options)),
@@ -67,6 +80,10 @@ async function steer(name: string, steering: Steering, options: DaemonOptions): 
   const view = answers.campaign.parse(
     await openClient(options).call({ method: 'PATCH', path, json: steering }),
   );
+  return say(view, options);
+}
+
+function say(view: answers.CampaignView, options: DaemonOptions): ExitCode {
   if (options.json === true) process.stdout.write(`${JSON.stringify({ type: 'campaign', ...view })}\n`);
   else {
     const rate = view.rate === undefined ? '' : `, rate ${view.rate}`;
@@ -74,6 +91,12 @@ async function steer(name: string, steering: Steering, options: DaemonOptions): 
     process.stderr.write(`${view.name}: ${view.state}${rate}${bytes}, priority ${view.priority}\n`);
   }
   return ExitCode.ok;
+}
+
+function parseCount(text: string): number {
+  const count = Number(text);
+  if (Number.isInteger(count) && count >= 1 && count <= 100_000) return count;
+  throw new InvalidArgumentError('Expected a whole number from 1 to 100000.');
 }
 
 function parseRateWord(text: string): string | null {

@@ -12,7 +12,15 @@ export const pauseSchema = z.strictObject({
     sentence: 'Share of the last `of` recipients that were rejected; 0.2 is 20 %.',
     default: 'no limit',
   }),
-  of: key(wholeNumber(10, 1_000_000).prefault(500), 'How many recipients `rejected` is a share of.'),
+  complaints: key(number(0, 1).optional(), {
+    sentence:
+      'Share of the last `of` accepted messages that somebody complained of; 0.003 is 0.3 %. Complaints are told with `posthaste complaints` or by the API.',
+    default: 'no limit',
+  }),
+  of: key(
+    wholeNumber(10, 1_000_000).prefault(500),
+    'How many recipients `rejected` and `complaints` are shares of.',
+  ),
 });
 
 export type PauseRules = z.output<typeof pauseSchema>;

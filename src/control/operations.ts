@@ -47,6 +47,8 @@ export interface Operations {
   listCampaigns(): Promise<CampaignView[]>;
   showCampaign(name: string): Promise<CampaignView>;
   steerCampaign(name: string, steering: Steering): Promise<CampaignView>;
+  /** Complaints that have come in of a campaign's messages since this was called last. */
+  noteComplaints(name: string, count: number): Promise<CampaignView>;
   auditCampaign(name: string): Promise<AuditView>;
   retryCampaign(name: string, request: RetryRequest): Promise<Tally>;
   /** The list given back with what happened, as CSV or NDJSON text in pieces. */

@@ -46,6 +46,8 @@ const steeringBody = z.strictObject({
   priority: z.int().min(1).max(100).optional().describe('Twice as much is twice the share.'),
 });
 
+const complaintsBody = z.strictObject({ count: z.int().min(1).max(100_000) });
+
 const commitBody = z.strictObject({
   as: z.string().optional().describe("The campaign's name, in place of the file's."),
   partial: z.boolean().optional().describe('Takes a list even if it seems to be cut off.'),
@@ -114,6 +116,17 @@ export const routes: readonly Route[] = [
     answer: { status: 200, schema: campaignView },
     run: async (operations, { params, body }) =>
       json(await operations.steerCampaign(nameIn(params), steeringBody.parse(body))),
+  },
+  {
+    method: 'POST',
+    path: '/v1/campaigns/{name}/complaints',
+    id: 'noteComplaints',
+    sentence:
+      "Tells of complaints that have come in since the last call, as from a provider's feedback loop; above its pauseAbove.complaints the campaign pauses.",
+    body: complaintsBody,
+    answer: { status: 200, schema: campaignView },
+    run: async (operations, { params, body }) =>
+      json(await operations.noteComplaints(nameIn(params), complaintsBody.parse(body).count)),
   },
   {
     method: 'GET',

@@ -121,6 +121,10 @@ export class CampaignRun {
     this.#engine.dispatcher.recall(this.#record.id);
   }
 
+  noteComplaints(count: number): void {
+    this.#engine.dispatcher.noteComplaints(this.#record.id, count);
+  }
+
   /** Sends everything. Throws PosthasteErrors for bad lists and for relays out of reach; nothing is lost then. */
   async run(): Promise<SendReport> {
     const meter = this.#makeMeter();

@@ -63,6 +63,12 @@ export class ControlOperations implements Operations {
     return this.showCampaign(name);
   }
 
+  async noteComplaints(name: string, count: number): Promise<CampaignView> {
+    await this.#find(name);
+    await this.#kept(name).noteComplaints(count);
+    return this.showCampaign(name);
+  }
+
   async auditCampaign(name: string) {
     const { id, intake } = await this.#find(name);
     const { rows, tally, pendingRecipients, differences } = await this.#ledger.auditCampaign(id);

@@ -5,7 +5,7 @@ import type { CampaignFile } from '../config/load_campaign.ts';
 import type { Config } from '../config/load_config.ts';
 import type { CampaignRecord, Ledger, RetryChoice } from '../ledger/ledger.ts';
 import type { Campaign } from '../mail/campaign.ts';
-import type { PosthasteEvent } from '../mail/event.ts';
+import type { CampaignSteered, PosthasteEvent } from '../mail/event.ts';
 import type { Tally } from '../mail/outcome.ts';
 import { CampaignRun, type CampaignRequest } from './campaign_run.ts';
 import type { CampaignStore, WaitingList } from './campaign_store.ts';
@@ -155,6 +155,14 @@ export class KeptCampaign {
     });
   }
 
+  /** So many complaints have come in; they pause what is being sent, and one that is not has nothing to be paused. */
+  noteComplaints(count: number): Promise<void> {
+    return this.#inTurn(async () => {
+      this.#tell('complaints', String(count));
+      if (this.#state.kind === 'running') this.#state.run.noteComplaints(count);
+    });
+  }
+
   /** Makes some rows pending again, and sends them. Throws ERR_CAMPAIGN_STATE (75) while it is being sent. */
   retry(choice: RetryChoice): Promise<Tally> {
     return this.#inTurn(async () => {
@@ -290,7 +298,7 @@ export class KeptCampaign {
     this.#steering = steering;
   }
 
-  #tell(change: 'paused' | 'resumed' | 'cancelled' | 'rate' | 'priority', text: string): void {
+  #tell(change: CampaignSteered['change'], text: string): void {
     this.#keeper.publish({ kind: 'campaignSteered', campaign: this.name, change, text });
   }
 }

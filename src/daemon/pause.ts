@@ -6,24 +6,27 @@ export interface PauseAbove {
   readonly senderRefusals: number;
   /** A share; undefined for no limit. */
   readonly rejected?: number | undefined;
+  /** Likewise. */
+  readonly complaints?: number | undefined;
   readonly of: number;
 }
 
 /** Mixed with other outcomes, so many refusals of the sender among the last are as bad as some in a row. */
 const senderShare = { share: 0.5, of: 200 };
 
-export function guardRules({ senderRefusals, rejected, of }: PauseAbove): GuardRules {
+export function guardRules({ senderRefusals, rejected, complaints, of }: PauseAbove): GuardRules {
   return {
     senderRefusalsInARow: senderRefusals,
     senderRefusals: senderShare,
     rejected: rejected === undefined ? undefined : { share: rejected, of },
+    complaints: complaints === undefined ? undefined : { share: complaints, of },
   };
 }
 
 const cures: Record<GuardPause['kind'], string> = {
   senderRefused: 'mend what the reply says',
   rejected: 'look at where the list comes from',
-  complaints: 'look at where the list comes from',
+  complaints: 'look at who got on the list, and whether they can get off it',
   threadsDied: 'this is a bug of Posthaste: report it with what the log says, and send to that row otherwise',
 };
 

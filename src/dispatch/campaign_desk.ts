@@ -130,6 +130,11 @@ export class CampaignDesk {
     return this.#guard.note(lane, outcomes);
   }
 
+  /** Somebody complained of a message of its; a pause where too many have. */
+  noteComplaint(): GuardPause | undefined {
+    return this.#guard.noteComplaint();
+  }
+
   /** A thread died that had a batch which begins with this row. Returns how many there were. */
   noteDeath(firstRow: number): number {
     const deaths = (this.#deaths.get(firstRow) ?? 0) + 1;

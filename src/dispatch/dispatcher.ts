@@ -114,6 +114,17 @@ export class Dispatcher {
     this.#floor.touch(desk);
   }
 
+  /** So many complaints of a campaign's messages have come in. */
+  noteComplaints(campaignId: number, count: number): void {
+    const desk = this.#floor.desks.get(campaignId);
+    if (desk === undefined) return;
+    for (let left = count; left > 0; left -= 1) {
+      const pause = desk.noteComplaint();
+      if (pause !== undefined) this.#floor.decide(desk, { kind: 'paused', pause });
+    }
+    this.rouse();
+  }
+
   /** Changes a campaign's share. */
   setWeight(campaignId: number, weight: number): void {
     this.#floor.claims.setWeight(campaignId, weight);

@@ -166,11 +166,11 @@ interface CampaignAccepted {
 }
 
 /** Somebody, or what its messages met, has changed how a campaign goes on. */
-interface CampaignSteered {
+export interface CampaignSteered {
   readonly kind: 'campaignSteered';
   readonly campaign: string;
-  readonly change: 'paused' | 'resumed' | 'cancelled' | 'rate' | 'priority';
-  /** For people: the reason, or the new value. */
+  readonly change: 'paused' | 'resumed' | 'cancelled' | 'rate' | 'priority' | 'complaints';
+  /** For people: the reason, the new value, or how many complaints. */
   readonly text: string;
 }
 

@@ -66,6 +66,7 @@ const idle: Operations = {
   listCampaigns: async () => [],
   showCampaign: notMeant,
   steerCampaign: notMeant,
+  noteComplaints: notMeant,
   auditCampaign: notMeant,
   retryCampaign: notMeant,
   readResults: notMeant,

@@ -74,6 +74,7 @@ test('every route answers as the OpenAPI document says, and the document has eve
   };
   const bodies: Record<string, string> = {
     steerRelay: '{"paused":false}',
+    noteComplaints: '{"count":1}',
     retryCampaign: '{"fates":["rejected"]}',
     commitSubmission: '{"as":"again"}',
     putFile: serving.folder.read('campaign.yaml'),

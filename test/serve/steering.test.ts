@@ -43,6 +43,28 @@ test('paused and resumed at once, again and again, it goes on, and nobody gets i
   assert.equal((await serving.stop()).code, 0);
 });
 
+test('too many complaints pause what is being sent, say why, and it goes on when somebody resumes it', async (context) => {
+  const serving = await openServing(context, 1500, { relay: 'maxConnections: 5, rate: 400/s' });
+  serving.folder.write('campaign.yaml', `${campaignYaml}pauseAbove: { complaints: 0.01, of: 200 }\n`);
+  await serving.start();
+  await serving.ok(['submit', 'campaign.yaml', 'list.csv']);
+  await serving.until(({ tally }) => (Object.values(tally)[0] ?? 0) >= 250);
+  assert.match((await serving.run(['complaints', 'spring', '2'])).stderr, /spring: sending/);
+  await serving.ok(['complaints', 'spring', '1']);
+  const { reason } = await serving.until(({ state }) => state === 'paused');
+  assert.match(reason ?? '', /3 complaints among the last 200 accepted messages/);
+  const atPause = await takenAfter(serving, 500);
+  assert.ok(atPause < 1500);
+  assert.equal(await takenAfter(serving, 500), atPause);
+  const wrong = await serving.run(['complaints', 'spring', '0']);
+  assert.deepEqual([wrong.code, /whole number from 1/.test(wrong.stderr)], [64, true]);
+  await serving.ok(['resume', 'spring']);
+  await serving.until(isFinished);
+  assertEachOnce(serving.taken(), 1500);
+  await serving.ok(['complaints', 'spring', '1']);
+  assert.equal((await serving.stop()).code, 0);
+});
+
 test('cancelled, whoever waits is cancelled, the rows add up, and retry sends to them', async (context) => {
   const serving = await openServing(context, 600, { relay: 'maxConnections: 5, rate: 300/s' });
   await serving.start();
