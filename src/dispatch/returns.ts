@@ -91,7 +91,7 @@ export class Returns {
     }
   }
 
-  /** Throws ERR_THREAD_CRASHED (70) where threads die one after the other and nobody knows over what. */
+  /** Throws ERR_THREAD_CRASHED (70) where threads die one after the other, and not over one row. */
   async settleCrashed(): Promise<void> {
     const crashed = this.#floor.hands.takeCrashed();
     if (crashed.length === 0) return;
@@ -111,21 +111,23 @@ export class Returns {
   }
 
   /**
-   * Pauses a campaign with a row that kills thread after thread: each time those beside it would be in doubt. Returns whether it is
-   * known over which batches they died.
+   * Pauses a campaign with a row that kills thread after thread: each time those beside it would be in doubt. Returns whether it was the
+   * same row as before: then it is not the threads that are broken.
    */
   #blame(crashed: readonly Crash[]): boolean {
     const composing = new Set(this.#floor.runner.composing());
-    const blamed = crashed.filter(({ batchId }) => composing.has(batchId));
-    for (const { batchId, error } of blamed) {
+    let isSameRow = false;
+    for (const { batchId, error } of crashed) {
       const batch = this.#floor.hands.find(batchId)?.batch;
-      if (batch === undefined) continue;
+      if (batch === undefined || !composing.has(batchId)) continue;
       const desk = this.#floor.deskOf(batch);
-      if (desk.noteDeath(batch.firstRow) < maxDeaths) continue;
+      const deaths = desk.noteDeath(batch.firstRow);
+      isSameRow ||= deaths > 1;
+      if (deaths < maxDeaths) continue;
       const text = `${maxDeaths} threads died one after the other over the rows from ${batch.firstRow} on: ${messageOf(error)}`;
       this.#floor.decide(desk, { kind: 'paused', pause: { kind: 'threadsDied', text, verdict: undefined } });
     }
-    return blamed.length > 0;
+    return isSameRow;
   }
 
   #sayWhoseThreadDied(reports: readonly BatchReport[], reason: string): void {

@@ -249,6 +249,21 @@ test('a row that kills thread after thread pauses its campaign, though others go
   assert.deepEqual([deaths, (await tally()).accepted], [6, 2]);
 });
 
+test('a row that kills thread after thread pauses its campaign where nothing else is left, too', async (context) => {
+  let composing: number[] = [];
+  const runner: BatchRunner = {
+    ...playedThreads(1),
+    composing: () => composing,
+    run: (task) => {
+      composing = [task.batchId];
+      return Promise.reject(new Error('death'));
+    },
+  };
+  const { dispatcher } = await open(context, 3, 3, runner);
+  const end = await dispatcher.run();
+  assert.equal(end.kind, 'paused');
+});
+
 test('of a thread that dies, what its journal knows is settled, and only the rest is sent', async (context) => {
   const sent: string[] = [];
   let batchId = 0;
