@@ -40,7 +40,7 @@ const size = values.short
       rounds: 5,
       many: 1000,
       lanes: 10_000,
-      manyRows: 300_000,
+      manyRows: 1_000_000,
       manyRounds: 2,
       heldRows: 200_000,
     };
