@@ -138,6 +138,7 @@ async function open(
       dkim: config.dkim,
       pace: config.pace,
       lanes: config.lanes,
+      fromDomains: config.fromDomains,
       drainTimeoutMs: config.drainTimeoutMs,
       isPatient: false,
       tellsRecipients: false,

@@ -5,6 +5,7 @@ import { dkimSchema } from './dkim_schema.ts';
 import { listenOn } from './endpoint.ts';
 import { expects, key } from './key.ts';
 import { lanesSchema } from './lanes_schema.ts';
+import { fromDomainsSchema } from './from_domains.ts';
 import { relayName, relaySchema } from './relay_schema.ts';
 import { burst, byteRates, choice, duration, keepTime, line, rates } from './value.ts';
 
@@ -82,6 +83,10 @@ export const configSchema = z.strictObject({
   relays: key(
     z.record(relayName(), relaySchema).prefault({}),
     'Relays by name; campaigns name the one they go to.',
+  ),
+  fromDomains: key(
+    fromDomainsSchema.prefault({}),
+    'Limits of what is sent from a domain, by the domain of campaigns’ From fields, just as it stands there.',
   ),
   dkim: key(
     z.array(dkimSchema).max(100).prefault([]),

@@ -7,6 +7,7 @@ import { configSchema, type logLevels } from './config_schema.ts';
 import { listenOn, type Endpoint } from './endpoint.ts';
 import { readControl, type ControlConfig } from './read_control.ts';
 import { readDkim, warnAboutKey, type DkimConfig } from './dkim.ts';
+import { readFromDomains, type FromDomainConfig } from './from_domains.ts';
 import { parsePart, parseRest } from './issues.ts';
 import { stateDirectory } from './places.ts';
 import { failureOf, formatPath, type Failure, type Origin, type Problem } from './problem.ts';
@@ -52,6 +53,7 @@ export interface Config {
   readonly pace: Pace;
   /** Undefined: all recipients are of one lane. */
   readonly lanes: LanesConfig | undefined;
+  readonly fromDomains: readonly FromDomainConfig[];
   /** Sentences to be shown at every start. */
   readonly warnings: readonly string[];
 }
@@ -126,6 +128,7 @@ export function loadConfig(
     dkim,
     pace: paceOf(written),
     lanes,
+    fromDomains: readFromDomains(written.fromDomains),
     warnings: [...used.flatMap(warnAbout), ...dkim.flatMap(warnAboutKey)],
   };
 }

@@ -7,18 +7,10 @@ import type { WrittenRelay } from './relay_schema.ts';
 import { findService, type Service } from './relay_service.ts';
 import { push, type RelaySite } from './relay_site.ts';
 import { readTls, type TlsConfig } from './relay_tls.ts';
+import { readWarmUp, type WarmUp } from './read_warm_up.ts';
 import { paceOf } from './value.ts';
 
 /** A plan of days and volumes. */
-interface WarmUp {
-  /** The ms since the epoch of its midnight in UTC. */
-  readonly firstDay: number;
-  readonly zone: string;
-  readonly steps: readonly { readonly day: number; readonly volume: number }[];
-  /** The day on which there is no limit any more. */
-  readonly endDay: number;
-}
-
 /** A relay, complete: the shape of the SMTP client's own options. Holds secrets; never to be logged. */
 export interface RelayConfig {
   readonly name: string;
@@ -138,13 +130,6 @@ function checkContradictions(site: RelaySite): void {
   if (ignoreTLS && typeof tls === 'object') {
     push(site, ['ignoreTLS'], { what: 'contradicts tls, which says what to trust' });
   }
-}
-
-function readWarmUp(written: WrittenRelay['warmUp']): { readonly warmUp?: WarmUp } {
-  if (written === undefined) return {};
-  const { start: firstDay, timezone: zone, volumes } = written;
-  const steps = volumes.map((volume, index) => ({ day: index + 1, volume }));
-  return { warmUp: { firstDay, zone, steps, endDay: volumes.length + 1 } };
 }
 
 function decidePace(site: RelaySite): Pace {

@@ -1,4 +1,4 @@
-// The keys of a relay's warm-up: one row each.
+// The keys of a warm-up: one row each.
 import * as z from 'zod';
 import { isZone } from '../base/zone.ts';
 import { expects, key } from './key.ts';

@@ -277,7 +277,7 @@ export class CampaignRun {
   async #send(meter: RunMeter): Promise<DispatchEnd> {
     const { id, name } = this.#record;
     const { limits } = this.#engine.threads;
-    limits.setCampaign(name, this.#paceNow);
+    limits.setCampaign(name, this.#paceNow, domainOf(this.#request.campaign.from.address));
     this.#engine.noteSending(id, name);
     try {
       this.#checkBytes();

@@ -11,6 +11,7 @@ export function engineOptionsOf(config: Config): EngineOptions {
     dkim: config.dkim,
     pace: config.pace,
     lanes: config.lanes,
+    fromDomains: config.fromDomains,
     drainTimeoutMs: config.drainTimeoutMs,
     isPatient: true,
     tellsRecipients: config.events.recipients,

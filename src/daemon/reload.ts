@@ -22,6 +22,7 @@ const fixedParts = [
 const liveParts = [
   'pace',
   'lanes',
+  'fromDomains',
   'keepMs',
   'drainTimeoutMs',
   'logLevel',

@@ -25,15 +25,20 @@ export interface LaneLimits {
   readonly maxConnections: number | undefined;
 }
 
+/** Limits of a relay or of a From domain. */
+export interface WarmedLimits {
+  readonly name: string;
+  readonly pace: Pace;
+  readonly warmUp?: WarmUpPlan | undefined;
+}
+
 export interface LimitPlan {
   /** Of all that is sent. */
   readonly pace: Pace;
-  readonly relays: readonly {
-    readonly name: string;
-    readonly pace: Pace;
-    readonly warmUp?: WarmUpPlan | undefined;
-  }[];
+  readonly relays: readonly WarmedLimits[];
   readonly lanes: readonly LaneLimits[];
+  /** Of the domains of From fields; absent: none. */
+  readonly fromDomains?: readonly WarmedLimits[];
   /** So many new sessions may be opened at once, within their limit: one for each thread; absent: one. */
   readonly threads?: number;
 }
@@ -54,7 +59,7 @@ interface ByteLimit {
   readonly mostBytes: number;
 }
 
-/** What limits are about: "all", "relay primary", "campaign spring", "lane gmail". */
+/** What limits are about: "all", "relay primary", "campaign spring", "lane gmail", "from example.com". */
 interface SubjectLimits extends TaskLimits {
   /** In the table. */
   readonly names: readonly string[];
@@ -87,6 +92,8 @@ export class RunLimits {
   /** What the run before had granted of limits that are not made yet. */
   readonly #saved = new Map<string, QuotaState>();
   #lanes: ReadonlyMap<string, LaneLimits>;
+  /** Of campaigns' From fields, by campaign. */
+  readonly #fromDomains = new Map<string, string>();
   /** What is left of a pace, by subject; absent: all of it. */
   readonly #factors = new Map<string, number>();
   /** By subject, with the day that its limit is for. */
@@ -123,12 +130,14 @@ export class RunLimits {
   }
 
   /** Gives a campaign its limits, or others than it had; what they have counted stays. */
-  setCampaign(name: string, pace: Pace): void {
+  setCampaign(name: string, pace: Pace, fromDomain = this.#fromDomains.get(name)): void {
+    if (fromDomain !== undefined) this.#fromDomains.set(name, fromDomain);
     this.#put(`campaign ${name}`, pace);
   }
 
   /** Forgets a campaign's limits, once nothing in them counts any more. */
   dropCampaign(name: string): void {
+    this.#fromDomains.delete(name);
     this.#drop(`campaign ${name}`);
   }
 
@@ -136,9 +145,9 @@ export class RunLimits {
   change(plan: LimitPlan): void {
     this.#lanes = new Map(plan.lanes.map((lane) => [lane.name, lane]));
     this.#putShared(plan);
-    const relays = new Set(plan.relays.map(({ name }) => `relay ${name}`));
+    const named = new Set(namedSubjects(plan).map(([subject]) => subject));
     for (const subject of this.#subjects.keys()) {
-      if (subject.startsWith('relay ') && !relays.has(subject)) this.#leave(subject);
+      if (/^(?:relay|from) /.test(subject) && !named.has(subject)) this.#leave(subject);
       if (subject.startsWith('lane ')) this.#changeLane(subject);
     }
   }
@@ -155,6 +164,7 @@ export class RunLimits {
       this.#subjects.get('all'),
       this.#subjects.get(`relay ${relay}`),
       this.#subjects.get(`campaign ${campaign}`),
+      this.#subjects.get(`from ${this.#fromDomains.get(campaign)}`),
       this.#ofLane(lane),
     ];
     return {
@@ -175,7 +185,8 @@ export class RunLimits {
       this.#subjects.get(subject)?.bytes.find(({ mostBytes }) => mostBytes < sizeBytes)?.text;
     const ofRelays = relays.map((relay) => findOf(`relay ${relay}`));
     const everywhere = ofRelays.includes(undefined) ? undefined : ofRelays[0];
-    return findOf('all') ?? findOf(`campaign ${campaign}`) ?? everywhere;
+    const from = `from ${this.#fromDomains.get(campaign)}`;
+    return findOf('all') ?? findOf(`campaign ${campaign}`) ?? findOf(from) ?? everywhere;
   }
 
   /** What a new session to a relay needs. */
@@ -206,7 +217,8 @@ export class RunLimits {
 
   /** What binds a campaign now, if only for an instant; lanes are of all campaigns. */
   describeBinding(campaign: string, relays: readonly string[]): string | undefined {
-    const subjects = ['all', `campaign ${campaign}`, ...relays.map((name) => `relay ${name}`)];
+    const from = `from ${this.#fromDomains.get(campaign)}`;
+    const subjects = ['all', `campaign ${campaign}`, from, ...relays.map((name) => `relay ${name}`)];
     const isOfIt = (name: string): boolean =>
       name.startsWith('lane ') || subjects.some((subject) => name.startsWith(`${subject} `));
     return this.#describeLongest(-lastingMs, isOfIt);
@@ -272,7 +284,7 @@ export class RunLimits {
   /** As many as are configured: a metric has a series for each. */
   #subjectOf(name: string): string {
     const [kind = '', subject = ''] = name.split(' ');
-    const isNamed = kind === 'relay' || (kind === 'lane' && this.#lanes.has(subject));
+    const isNamed = kind === 'relay' || kind === 'from' || (kind === 'lane' && this.#lanes.has(subject));
     const who = isNamed ? `${kind} ${subject}` : kind;
     // Bytes and sessions are no messages, and not to be added to them.
     const what = / (bytes|connectionRate) per /.exec(name)?.[1];
@@ -283,11 +295,10 @@ export class RunLimits {
     return this.#texts.get(name) ?? name;
   }
 
-  #putShared({ pace, relays }: LimitPlan): void {
-    this.#put('all', pace);
+  #putShared(plan: LimitPlan): void {
+    this.#put('all', plan.pace);
     this.#warmUps.clear();
-    for (const { name, pace: own, warmUp } of relays) {
-      const subject = `relay ${name}`;
+    for (const [subject, { pace: own, warmUp }] of namedSubjects(plan)) {
       if (warmUp !== undefined) this.#warmUps.set(subject, { plan: warmUp, pace: own, day: Number.NaN });
       this.#put(subject, own);
     }
@@ -407,4 +418,11 @@ export class RunLimits {
     this.#saved.delete(name);
     this.table.restore([state], this.#clock.monotonic(), this.#clock.now());
   }
+}
+
+function namedSubjects({ relays, fromDomains = [] }: LimitPlan): [string, WarmedLimits][] {
+  return [
+    ...relays.map((limits): [string, WarmedLimits] => [`relay ${limits.name}`, limits]),
+    ...fromDomains.map((limits): [string, WarmedLimits] => [`from ${limits.name}`, limits]),
+  ];
 }

@@ -9,7 +9,7 @@ import type { DkimKey } from '../sign/key.ts';
 import type { RelayOptions } from '../smtp/relay.ts';
 import { RunJournals } from './journals.ts';
 import type { MxResolverOptions } from './mx_resolver.ts';
-import { RunLimits, type LaneLimits, type LimitPlan } from './run_limits.ts';
+import { RunLimits, type LaneLimits, type LimitPlan, type WarmedLimits } from './run_limits.ts';
 
 /** A relay with its limits. */
 export type SendRelay = RelayOptions & {
@@ -39,6 +39,7 @@ export interface EngineOptions {
   readonly pace: Pace;
   /** Undefined: all recipients are of one lane. */
   readonly lanes: SendLanes | undefined;
+  readonly fromDomains: readonly WarmedLimits[];
   readonly drainTimeoutMs: number;
   /** A relay that is out of reach ends nothing: it is tried for as long as it takes. */
   readonly isPatient: boolean;
@@ -89,8 +90,8 @@ export function liveSetupOf({ relays, dkim }: EngineOptions, limits: RunLimits):
 }
 
 /** The limits that an engine has before any campaign. */
-export function limitPlanOf({ pace, relays, lanes, threads }: EngineOptions): LimitPlan {
-  return { pace, relays, lanes: lanes?.groups ?? [], threads };
+export function limitPlanOf({ pace, relays, lanes, fromDomains, threads }: EngineOptions): LimitPlan {
+  return { pace, relays, lanes: lanes?.groups ?? [], fromDomains, threads };
 }
 
 /** A batch of an interrupted list may be of one more, the lane without a name. */

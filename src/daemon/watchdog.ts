@@ -25,9 +25,9 @@ export class Watchdog {
   }
 }
 
-/** Whether limits hold a campaign up; `holds` are the names of those that hold anybody. Lanes are of all campaigns. */
+/** Whether limits hold a campaign up; `holds` are the names of those that hold anybody. Lanes and From domains are of all campaigns. */
 export function isHeld(campaign: string, relays: readonly string[], holds: readonly string[]): boolean {
   const isAmong = (subject: string): boolean => holds.some((name) => name.startsWith(`${subject} `));
-  if (['all', 'lane', `campaign ${campaign}`].some(isAmong)) return true;
+  if (['all', 'lane', 'from', `campaign ${campaign}`].some(isAmong)) return true;
   return relays.every((relay) => isAmong(`relay ${relay}`));
 }

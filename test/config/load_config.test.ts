@@ -55,6 +55,26 @@ test('what the daemon listens on, its inbox, its event log and a warm-up are rea
   assert.match(lines.join('\n'), /warmUp\.start .*expected a date such as 2026-12-01/);
 });
 
+test('limits of From domains are read as addresses have their domains, and what is none is told', (t) => {
+  const { fromDomains } = load(
+    t,
+    'fromDomains: { Bücher.example: { rate: 5/s, warmUp: { start: "2026-12-01", volumes: [50] } } }\nrelays: { a: { host: localhost } }\n',
+  );
+  assert.deepEqual(fromDomains, [
+    {
+      name: 'xn--bcher-kva.example',
+      pace: { ...fromDomains[0]?.pace, rates: [{ count: 5, perMs: 1000 }] },
+      warmUp: { firstDay: Date.UTC(2026, 11, 1), zone: 'UTC', steps: [{ day: 1, volume: 50 }], endDay: 2 },
+    },
+  ]);
+  const lines = refuse(t, 'fromDomains: { "a b": { rate: 5/s }, c.example: { rate: fast } }\n');
+  assert.match(
+    lines.join('\n'),
+    /a name in fromDomains cannot be used; expected a domain such as mail\.example\.com/,
+  );
+  assert.match(lines.join('\n'), /fromDomains\.c\.example\.rate/);
+});
+
 test('without a file there are defaults and no relay', () => {
   const config = loadConfig(undefined, {});
   assert.equal(config.stateDir, resolve('.posthaste'));
@@ -305,7 +325,7 @@ test('rows are kept forever unless the file names a time from an hour on', (t) =
 
 test('a key that is near no other is told with those there are', (t) => {
   assert.deepEqual(refuse(t, 'colour: red'), [
-    'p.yaml:1:1: unknown key "colour"; expected one of state, durability, keep, threads, drainTimeout, rate, burst, bytes, connectionRate, lanes, metrics, log, control, inbox, events, relays, dkim',
+    'p.yaml:1:1: unknown key "colour"; expected one of state, durability, keep, threads, drainTimeout, rate, burst, bytes, connectionRate, lanes, metrics, log, control, inbox, events, relays, fromDomains, dkim',
   ]);
 });
 

@@ -102,6 +102,45 @@ test('warm-up over three days: each has its volume, none before, no limit behind
   assert.ok(sendOn(4) > 500);
 });
 
+test('a From domain is warmed up over all relays and campaigns, and others are not', () => {
+  const time = { ms: 1_000_000 };
+  const wall = Date.parse('2026-12-01T12:00:00Z');
+  const clock = { now: () => wall + time.ms, monotonic: () => time.ms };
+  const warmUp: WarmUpPlan = {
+    firstDay: Date.UTC(2026, 11, 1),
+    zone: 'UTC',
+    steps: [{ day: 1, volume: 30 }],
+    endDay: 2,
+  };
+  const relays = ['one', 'two'].map((name) => ({ name, pace: none }));
+  const plan = { pace: none, relays, lanes: [], fromDomains: [{ name: 'new.example', pace: none, warmUp }] };
+  const limits = new RunLimits(plan, clock);
+  const limiter = attachLimiter(limits.table.memory);
+  limits.setCampaign('spring', none, 'new.example');
+  limits.setCampaign('summer', none, 'new.example');
+  limits.setCampaign('winter', none, 'old.example');
+  const send = (campaign: string, relay: string): boolean => {
+    while (limits.table.reserve(time.ms, clock.now()).length > 0) limits.table.commit();
+    time.ms += 1;
+    return limiter.take(limits.of(campaign, relay, '').limits, time.ms) === undefined;
+  };
+  const sent = Array.from({ length: 100 }, (_, index) =>
+    send(index % 2 === 0 ? 'spring' : 'summer', index % 3 === 0 ? 'one' : 'two'),
+  );
+  assert.equal(sent.filter(Boolean).length, 30);
+  assert.match(
+    limits.describeBinding('spring', ['one']) ?? '',
+    /^from new\.example warm-up, day 1: 30 until/,
+  );
+  assert.equal(limits.describeBinding('winter', ['one']), undefined);
+  assert.ok(send('winter', 'one'));
+  // A changed rate of the campaign keeps what it is from, and a reload without the domain lets it go.
+  limits.setCampaign('spring', { rates: [{ count: 1000, perMs: second }] });
+  assert.ok(!send('spring', 'two'));
+  limits.change({ ...plan, fromDomains: [] });
+  assert.ok(send('spring', 'two'));
+});
+
 test('what limits have granted never goes back, though campaigns and lanes come and go', () => {
   const { limits, time, sendFor } = open({ rates: [{ count: 10, perMs: second }] }, [laneOf('gmail', 5)]);
   const grantedBy = (subject: string): number =>

@@ -1,6 +1,7 @@
 // Limits of bytes and of new sessions, changed while a daemon sends.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { campaignYaml, makeList } from '../cli/posthaste.ts';
 import { assertEachOnce, isFinished, openServing, type Serving } from './serving.ts';
 
 function changeRelay({ folder, sandbox }: Serving, relay: string): void {
@@ -64,5 +65,35 @@ test('paused while messages wait for bytes, nobody is lost and nobody gets it tw
   await serving.until(isFinished);
   assertEachOnce(serving.taken(), 100);
   assert.match(await serving.ok(['audit', 'spring']), /it adds up/);
+  assert.equal((await serving.stop()).code, 0);
+});
+
+test('a From domain is warmed up, over a restart, too, and campaigns from another one are not held', async (context) => {
+  const serving = await openServing(context, 200);
+  const today = new Date().toISOString().slice(0, 10);
+  const config = serving.folder.read('posthaste.yaml');
+  const warmUp = (volume: number): string =>
+    `${config}fromDomains:\n  mail.example.com: { warmUp: { start: "${today}", volumes: [${volume}, 100000] } }\n`;
+  serving.folder.write('posthaste.yaml', warmUp(40));
+  await serving.start();
+  await serving.ok(['submit', 'campaign.yaml', 'list.csv']);
+  await serving.until(
+    ({ binds }) => binds?.startsWith('from mail.example.com warm-up, day 1: 40 until') === true,
+  );
+  assert.equal(serving.sandbox.stats().taken, 40);
+  await serving.submit(
+    campaignYaml.replace('spring', 'other').replace('@mail.example.com', '@other.example'),
+    makeList(60, 1001),
+  );
+  await serving.until(isFinished, 'other');
+  assert.equal((await serving.stop()).code, 0);
+  await serving.start();
+  await serving.until(({ binds }) => binds?.startsWith('from mail.example.com warm-up') === true);
+  await new Promise((resolve) => setTimeout(resolve, 500));
+  assert.equal(serving.sandbox.stats().taken, 100);
+  serving.folder.write('posthaste.yaml', warmUp(5000));
+  await serving.ok(['reload']);
+  await serving.until(isFinished);
+  assertEachOnce(serving.taken(), 260);
   assert.equal((await serving.stop()).code, 0);
 });
