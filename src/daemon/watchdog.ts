@@ -3,7 +3,7 @@
 export interface Progress {
   /** How often threads have written down what went out and what came of it. A batch may take far longer than our patience. */
   readonly commits: number;
-  /** Campaigns that threads have batches of, and that no limit holds up. */
+  /** Campaigns that threads have batches of: those that limits hold up come back from them within a minute, or ten where room is claimed. */
   readonly underWay: number;
 }
 
@@ -23,11 +23,4 @@ export class Watchdog {
     }
     return nowMs - this.#progressAtMs < patienceMs;
   }
-}
-
-/** Whether limits hold a campaign up; `holds` are the names of those that hold anybody. Lanes and From domains are of all campaigns. */
-export function isHeld(campaign: string, relays: readonly string[], holds: readonly string[]): boolean {
-  const isAmong = (subject: string): boolean => holds.some((name) => name.startsWith(`${subject} `));
-  if (['all', 'lane', 'from', `campaign ${campaign}`].some(isAmong)) return true;
-  return relays.every((relay) => isAmong(`relay ${relay}`));
 }

@@ -62,7 +62,7 @@ export class Launches {
       const desk = this.#floor.deskOf(batch);
       const sendTime = desk.sendTimeIn(batch.zone, now);
       this.#floor.perhapsWaiting.add(desk);
-      if (sendTime.kind === 'over') {
+      if (sendTime.kind === 'over' && desk.end === undefined) {
         await this.#dismiss(desk, [batch], now);
         this.#floor.touch(desk);
       } else putOffs.push({ batch, untilAt: sendTime.kind === 'closed' ? sendTime.opensAt : now });
@@ -76,10 +76,9 @@ export class Launches {
     const { id } = desk.campaign;
     if (this.#floor.hands.countOfCampaign(id) > 0 && desk.end === undefined) return;
     const dueAt = desk.end === undefined ? await this.#floor.ledger.nextDueAt(id) : undefined;
-    // It may be due in a lane that has to wait, and come to nothing then.
-    if (dueAt !== undefined && dueAt <= now) return;
+    // What is due and has to wait for something else comes back here when it is put off, or back from a thread.
     this.#floor.perhapsWaiting.delete(desk);
-    if (dueAt === undefined || !desk.opensAt(dueAt, now)) return;
+    if (dueAt === undefined || dueAt <= now || !desk.opensAt(dueAt, now)) return;
     desk.idleUntil = dueAt;
     this.#sayThatItWaits(desk, dueAt);
   }
@@ -171,6 +170,11 @@ export class Launches {
       if (desk.end !== undefined) return isAny;
       const batches = await this.#floor.ledger.claimDue(id, Number.MAX_SAFE_INTEGER, batchesDismissedAtOnce);
       if (batches.length === 0) return isAny;
+      // Somebody may have ended it meanwhile: then nobody expires.
+      if (desk.end !== undefined) {
+        await this.#floor.ledger.release(batches.map((batch) => batch.id));
+        return isAny;
+      }
       await this.#dismiss(desk, batches, now);
     }
   }

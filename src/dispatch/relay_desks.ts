@@ -139,8 +139,8 @@ export class RelayDesks {
     const desk = this.#at(goesBy);
     const { events, allowance, giveUp } = desk.note(report, batch.lane, now);
     if (allowance !== undefined) {
-      // A lane that one relay holds back goes by the others.
-      const blockedUntil = Math.min(...this.#desks.map((one) => one.blockedUntilFor(batch.lane)));
+      // A lane that one relay holds back goes by the others; whether a relay is held or has stopped is no affair of its lanes.
+      const blockedUntil = Math.min(...this.#desks.map((one) => one.laneBlockedUntil(batch.lane)));
       this.#claims.limit(batch.lane, { blockedUntil, mostInHand: allowance.mostInHand });
     }
     return { events, giveUp };

@@ -54,11 +54,15 @@ export class Returns {
   }
 
   /** A limit grants nothing for a while: kept in memory only, so that one that is raised is minded at once. */
-  #defer(back: HeldBatch | undefined, { limit, untilAt }: Hold): void {
+  #defer(back: HeldBatch | undefined, { limit, isOwn, untilAt }: Hold): void {
     if (back === undefined || back.changes !== this.#floor.limitChanges) return;
     const { batch, goesBy } = back;
     const { relays } = this.#floor.deskOf(batch).campaign;
-    if (relays.length > 1 && this.#floor.options.isLimitOfRelay(limit, this.#floor.relays.nameOf(goesBy)))
+    if (
+      !isOwn &&
+      relays.length > 1 &&
+      this.#floor.options.isLimitOfRelay(limit, this.#floor.relays.nameOf(goesBy))
+    )
       this.#floor.relays.noteLimited(goesBy, untilAt);
     else this.#floor.claims.defer(batch.campaignId, batch.lane, untilAt, 'limit');
   }

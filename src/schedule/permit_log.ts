@@ -40,8 +40,8 @@ const catchUpMs = 50;
 const idleMs = 100;
 /** When to ask again for what was not reserved: whoever reserves looks after it all the time. */
 const unreservedRetryMs = 2;
-/** The longest claim, and how late who made it may come. */
-const mostClaimMs = 5000;
+/** The longest claim: as long as the window takes to make so much room, within these; and how late who made it may come. */
+const [leastClaimMs, mostClaimMs] = [5000, 600_000];
 const claimGraceMs = 10;
 /** A lag of B - 1 steps lets B go at once; half a step more, for a lag is a sum of rounded steps. */
 const burstSlack = 0.5;
@@ -142,7 +142,9 @@ export function claimRoom(
   const isShort = read(memory, base + field.heldCount) > read(memory, base + field.count) - amount;
   const isFirst =
     nowMs >= read(memory, base + field.claimedUntil) || amount >= read(memory, base + field.claimed);
-  if (!isShort || !isFirst || retryAtMs - nowMs > mostClaimMs) return;
+  const ownMs = (read(memory, base + field.heldMs) * amount) / read(memory, base + field.count);
+  const mostMs = Math.min(Math.max(ownMs, leastClaimMs), mostClaimMs);
+  if (!isShort || !isFirst || retryAtMs - nowMs > mostMs) return;
   memory[base + field.claimed] = amount;
   memory[base + field.claimedUntil] = retryAtMs + claimGraceMs;
 }

@@ -17,15 +17,33 @@ import { noLimit, type Limiter, type Refusal } from './limiter.ts';
  * line's head asked about once.
  */
 
+/** Why an item has no permits. */
+export interface ItemRefusal extends Refusal {
+  /** True where it is for what this item alone asks of the limit, as for room for a big message: others need not wait with it. */
+  readonly isOwn?: boolean;
+}
+
 interface Line<T> {
+  /** A limit, or the one item that waits for its own sake. */
+  readonly key: number | T;
   readonly limit: number;
   dueAtMs: number;
   readonly items: Heap<T>;
 }
 
+/** Those who wait for a limit. */
+export interface WaitingLine<T> {
+  readonly limit: number;
+  /** When it may grant next. Monotonic. */
+  readonly dueAtMs: number;
+  /** The one in it waits for its own sake. */
+  readonly isOwn: boolean;
+  readonly items: Iterable<T>;
+}
+
 export class PermitQueue<T extends object> {
   readonly #limiter: Limiter;
-  readonly #ask: (item: T, nowMs: number) => Refusal | undefined;
+  readonly #ask: (item: T, nowMs: number) => ItemRefusal | undefined;
   readonly #weightOf: (item: T) => number;
   /** Whether an item wants nothing any more: it leaves at its turn, and no permit is asked for it. */
   readonly #isIdle: (item: T) => boolean;
@@ -34,7 +52,7 @@ export class PermitQueue<T extends object> {
   readonly #passes = new WeakMap<T, number>();
   /** Of the item that was granted last. */
   #pass = 0;
-  readonly #lines = new Map<number, Line<T>>();
+  readonly #lines = new Map<number | T, Line<T>>();
   /** The earliest first: a binary heap by `dueAtMs`. */
   readonly #heap: Line<T>[] = [];
   #changesSeen: number;
@@ -47,7 +65,7 @@ export class PermitQueue<T extends object> {
    */
   constructor(
     limiter: Limiter,
-    ask: (item: T, nowMs: number) => Refusal | undefined,
+    ask: (item: T, nowMs: number) => ItemRefusal | undefined,
     weightOf: (item: T) => number = () => 1,
     isIdle: (item: T) => boolean = () => false,
   ) {
@@ -90,14 +108,14 @@ export class PermitQueue<T extends object> {
         this.#busyUntilMs = refusal.retryAtMs;
         return undefined;
       }
-      if (isDue && refusal?.limit === line.limit) {
+      if (isDue && refusal !== undefined && keyOf(item, refusal) === line.key) {
         this.#postpone(line, refusal.retryAtMs);
         continue;
       }
       source.pop();
       if (isDue && line.items.size === 0) this.#dropFirst();
       if (refusal === undefined) return this.#grant(item);
-      this.#join(refusal.limit, refusal.retryAtMs, item);
+      this.#join(item, refusal);
     }
   }
 
@@ -112,10 +130,11 @@ export class PermitQueue<T extends object> {
     return this.#size === 0 ? Infinity : Math.max(dueAtMs, this.#busyUntilMs);
   }
 
-  /** Of each line, the one that waits longest first: its limit, when that may grant next, and who is in it. */
-  *waiting(): Iterable<{ readonly limit: number; readonly dueAtMs: number; readonly items: Iterable<T> }> {
+  /** Each line, the one that waits longest first. */
+  *waiting(): Iterable<WaitingLine<T>> {
     const lines = this.#heap.toSorted((a, b) => b.dueAtMs - a.dueAtMs);
-    for (const { limit, dueAtMs, items } of lines) yield { limit, dueAtMs, items: items.values() };
+    for (const { key, limit, dueAtMs, items } of lines)
+      yield { limit, dueAtMs, isOwn: key !== limit, items: items.values() };
   }
 
   /** Empties the queue. */
@@ -147,15 +166,17 @@ export class PermitQueue<T extends object> {
     for (const line of this.#heap) line.dueAtMs = 0;
   }
 
-  #join(limit: number, dueAtMs: number, item: T): void {
-    const known = this.#lines.get(limit);
+  #join(item: T, refusal: ItemRefusal): void {
+    const { limit, retryAtMs: dueAtMs } = refusal;
+    const key = keyOf(item, refusal);
+    const known = this.#lines.get(key);
     if (known !== undefined) {
       known.items.push(this.#passOf(item), item);
       return;
     }
-    const line = { limit, dueAtMs, items: new Heap<T>() };
+    const line = { key, limit, dueAtMs, items: new Heap<T>() };
     line.items.push(this.#passOf(item), item);
-    this.#lines.set(limit, line);
+    this.#lines.set(key, line);
     this.#heap.push(line);
     this.#siftUp(this.#heap.length - 1);
   }
@@ -170,7 +191,7 @@ export class PermitQueue<T extends object> {
     const first = this.#heap[0];
     const last = this.#heap.pop();
     if (first === undefined || last === undefined) return;
-    this.#lines.delete(first.limit);
+    this.#lines.delete(first.key);
     if (last === first) return;
     this.#heap[0] = last;
     this.#siftDown();
@@ -207,6 +228,10 @@ export class PermitQueue<T extends object> {
     this.#heap[parent] = lower;
     return true;
   }
+}
+
+function keyOf<T extends object>(item: T, { limit, isOwn }: ItemRefusal): number | T {
+  return isOwn === true ? item : limit;
 }
 
 function drain<T>(heap: Heap<T>): T[] {

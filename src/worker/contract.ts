@@ -143,6 +143,8 @@ export interface GivenTask extends BatchTask {
 /** A limit that lets nobody go for a while. */
 export interface Hold {
   readonly limit: number;
+  /** True where it has no room for one big message, and may have for others. */
+  readonly isOwn: boolean;
   readonly untilAt: number;
 }
 

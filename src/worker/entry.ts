@@ -292,7 +292,12 @@ function giveBackLate(): void {
   if (ticks % lateEveryTicks !== 0) return;
   const patience = batchesHere < setup.scarceFrom ? usual : scarce;
   let { most } = patience;
-  for (const { work } of relays) most -= work.giveBackLate({ ...patience, most });
+  for (const { work, pool } of relays) {
+    const { open, connecting } = pool.counts;
+    // Whoever waits for a relay that may be out of reach is who tells that it is.
+    const ageMs = open === 0 && connecting > 0 ? Infinity : patience.ageMs;
+    most -= work.giveBackLate({ ...patience, ageMs, most });
+  }
 }
 
 /** Campaigns that are paused, cancelled or out of their time. */

@@ -7,8 +7,8 @@ import { findLack, formatMail, formatRcpt, type Envelope } from '../mail/envelop
 import type { Recipient } from '../mail/recipient.ts';
 import { concernsCampaign, judgeLocally, type Verdict } from '../mail/verdict.ts';
 import { isOfLane, isThrottling } from '../schedule/governor_signal.ts';
-import type { Limiter, Refusal } from '../schedule/limiter.ts';
-import { PermitQueue } from '../schedule/permit_queue.ts';
+import { noLimit, type Limiter } from '../schedule/limiter.ts';
+import { PermitQueue, type ItemRefusal } from '../schedule/permit_queue.ts';
 import type { Signer } from '../sign/signer.ts';
 import type { Settled, Transaction } from '../smtp/dialogue.ts';
 import type { Extensions } from '../smtp/extensions.ts';
@@ -45,6 +45,9 @@ export interface Patience {
   /** Batches that come back at most. */
   readonly most: number;
 }
+
+/** A big message has a claim on its room for as long: who came back would lose it. */
+const mostRoomWaitMs = 600_000;
 
 /** Messages of one flow in a row, where no limit binds. */
 const turnLength = 8;
@@ -161,12 +164,12 @@ export class RelayWork implements Work<RowTransaction> {
     return this.#openings.take(this.#clock.monotonic(), others);
   }
 
-  #ask(flow: Flow, nowMs: number): Refusal | undefined {
+  #ask(flow: Flow, nowMs: number): ItemRefusal | undefined {
     return flow.bytes.length === 0 ? this.#limiter.take(flow.limits, nowMs) : this.#askForBytes(flow, nowMs);
   }
 
   /** All permits at once, or none; undefined also where it turns out that no message is left to go. */
-  #askForBytes(flow: Flow, nowMs: number): Refusal | undefined {
+  #askForBytes(flow: Flow, nowMs: number): ItemRefusal | undefined {
     let askedAtMs = nowMs;
     for (;;) {
       let made = this.#held.find(flow, flow.runs[0], nowMs);
@@ -179,7 +182,8 @@ export class RelayWork implements Work<RowTransaction> {
       }
       if (made === undefined) return undefined;
       const refusal = this.#limiter.take(flow.limits, askedAtMs, made.message.length);
-      if (refusal?.retryAtMs !== Infinity) return refusal;
+      if (refusal === undefined) return undefined;
+      if (refusal.retryAtMs !== Infinity) return { ...refusal, isOwn: refusal.limit !== noLimit };
       this.#refuseBytes(flow, made.message.length, refusal.limit);
     }
   }
@@ -312,15 +316,21 @@ export class RelayWork implements Work<RowTransaction> {
   giveBackLate({ waitMs, ageMs, most }: Patience): number {
     const nowMs = this.#clock.monotonic();
     let count = 0;
-    for (const { limit, dueAtMs, items } of this.#queue.waiting()) {
+    const waitForRoom = new Set<Flow>();
+    for (const { limit, dueAtMs, isOwn, items } of this.#queue.waiting()) {
       const forMs = dueAtMs - nowMs;
-      const isHeld = ({ task }: BatchRun): boolean => forMs > Math.min(task.mostWaitMs, waitMs);
-      const hold = Number.isFinite(forMs) ? { limit, untilAt: this.#clock.now() + forMs } : undefined;
-      for (const flow of items) count += this.#giveBackOf(flow, isHeld, most - count, held, hold);
+      const isHeld = ({ task }: BatchRun): boolean =>
+        forMs > (isOwn ? mostRoomWaitMs : Math.min(task.mostWaitMs, waitMs));
+      const hold = Number.isFinite(forMs) ? { limit, isOwn, untilAt: this.#clock.now() + forMs } : undefined;
+      for (const flow of items) {
+        if (isOwn) waitForRoom.add(flow);
+        count += this.#giveBackOf(flow, isHeld, most - count, held, hold);
+      }
     }
     const begunBefore = performance.now() - ageMs;
     for (const flow of this.#flows.values())
-      count += this.#giveBackOf(flow, ({ begunAt }) => begunAt < begunBefore, most - count, tooLong);
+      if (!waitForRoom.has(flow))
+        count += this.#giveBackOf(flow, ({ begunAt }) => begunAt < begunBefore, most - count, tooLong);
     return count;
   }
 

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { readProgress } from '../../src/daemon/progress.ts';
-import { isHeld, Watchdog, type Progress } from '../../src/daemon/watchdog.ts';
+import { Watchdog, type Progress } from '../../src/daemon/watchdog.ts';
 import { campaignYaml, makeList } from '../cli/posthaste.ts';
 import { openKeeping, submit, until } from './keeping.ts';
 
@@ -22,21 +22,6 @@ test('it is fed while something is written down or nothing is to be done, and no
     for (let look = 0; look < 30; look += 1) isSound = watchdog.isSound(progressAt(look), look * minute);
     assert.equal(isSound, expected, name);
   }
-});
-
-test('a campaign is held by limits of its own, of all, of a lane, and of its relays if they all are', () => {
-  const held: [readonly string[], boolean][] = [
-    [[], false],
-    [['all per 86400000 ms'], true],
-    [['campaign spring per 3600000 ms'], true],
-    [['campaign spring-sale per 3600000 ms'], false],
-    [['lane gmail per 86400000 ms'], true],
-    [['relay one per 86400000 ms'], false],
-    [['relay one per 86400000 ms', 'relay three warm-up'], false],
-    [['relay one per 86400000 ms', 'relay two warm-up'], true],
-  ];
-  for (const [holds, expected] of held)
-    assert.equal(isHeld('spring', ['one', 'two'], holds), expected, holds.join());
 });
 
 test('a batch that takes long makes progress, and a campaign that is held hides no other one', async (context) => {

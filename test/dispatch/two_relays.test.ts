@@ -33,6 +33,7 @@ async function open(
   answer: (one: Sent) => Verdict,
   held: (one: Sent) => Hold | undefined = () => undefined,
   holdMs = 0,
+  clock: { aheadMs: number } = { aheadMs: 0 },
 ) {
   const directory = mkdtempSync(join(tmpdir(), 'posthaste-relays-'));
   const ledger = await openLedger({ directory });
@@ -68,7 +69,7 @@ async function open(
       isLimitOfRelay: (limit) => limit === ofRelay,
       isPatient: true,
       tellsRecipients: false,
-      clock: { now: Date.now, monotonic: () => performance.now() },
+      clock: { now: () => Date.now() + clock.aheadMs, monotonic: () => performance.now() },
       random: () => 0.5,
       publish: () => {},
     },
@@ -166,7 +167,7 @@ test('a lane that limits hold for long is not asked again before, gives its hand
     ({ lane }) => {
       if (lane !== 'slow' || !isHeld) return undefined;
       asked += 1;
-      return { limit: ofLane, untilAt: Date.now() + 3_600_000 };
+      return { limit: ofLane, isOwn: false, untilAt: Date.now() + 3_600_000 };
     },
   );
   const { id, over } = await begin('c', [shareOf(first)], ['slow', 'slow', 'slow', 'fast', 'fast', 'fast']);
@@ -186,7 +187,7 @@ test('where a relay has used up its own limit, batches go by the other one, and 
     ({ relay }) => {
       if (relay !== first) return undefined;
       asked += 1;
-      return { limit: ofRelay, untilAt: Date.now() + 3_600_000 };
+      return { limit: ofRelay, isOwn: false, untilAt: Date.now() + 3_600_000 };
     },
   );
   const { over } = await begin('c', [shareOf(first), shareOf(second)], Array<string>(40).fill('x'));
@@ -204,7 +205,7 @@ test('a lane that limits hold is left alone while a relay is weak, and while ano
     ({ lane }) => {
       if (lane !== 'slow') return undefined;
       asked += 1;
-      return { limit: ofLane, untilAt: Date.now() + 3_600_000 };
+      return { limit: ofLane, isOwn: false, untilAt: Date.now() + 3_600_000 };
     },
     20,
   );
@@ -224,7 +225,7 @@ test('what a thread says of a limit that was raised meanwhile counts no longer',
   const { dispatcher, sent, begin } = await open(
     context,
     () => accepted,
-    () => ((asked += 1) === 1 ? { limit: ofLane, untilAt: Date.now() + 3_600_000 } : undefined),
+    () => ((asked += 1) === 1 ? { limit: ofLane, isOwn: false, untilAt: Date.now() + 3_600_000 } : undefined),
     100,
   );
   const { id, over } = await begin('c', [shareOf(first)], ['slow']);
@@ -233,4 +234,25 @@ test('what a thread says of a limit that was raised meanwhile counts no longer',
   dispatcher.recall(id);
   await over;
   assert.deepEqual([asked, sent.length], [2, 1]);
+});
+
+test('a provider that was throttled once goes on when its relay, paused meanwhile with all others, is resumed', async (context) => {
+  const clock = { aheadMs: 0 };
+  let answers = 0;
+  const answer = (): Verdict => ((answers += 1) === 1 ? throttled : accepted);
+  const { dispatcher, sent, begin } = await open(context, answer, undefined, 50, clock);
+  const { over } = await begin('c', [shareOf(first)], Array<string>(5).fill('gmail'));
+  while (sent.length < 1) await delay(5);
+  await delay(100);
+  // The ten minutes are over, and what came back is due again.
+  clock.aheadMs = 3_600_000;
+  dispatcher.rouse();
+  while (dispatcher.inHand === 0) await delay(1);
+  for (const name of [first, second]) dispatcher.relays.find(name)?.hold(true);
+  await delay(200);
+  const before = sent.length;
+  dispatcher.relays.find(first)?.hold(false);
+  dispatcher.rouse();
+  assert.equal((await over).kind, 'finished');
+  assert.ok(before < 6 && sent.length === 6);
 });

@@ -212,6 +212,27 @@ describe('several kinds at once', () => {
     }
   });
 
+  test('in a window of an hour, too, a big one goes beside small ones that would fill it for ever', () => {
+    const table = new LimitTable();
+    const perMs = 3_600_000;
+    const handle = table.put({ kind: 'bytes', name: 'bytes', rate: { count: 1000, perMs }, burst: 1000 });
+    const [small, big] = [attachLimiter(table.memory, 7), attachLimiter(table.memory, 8)];
+    let [bigAt, bigs, smalls] = [3_700_000, 0, 0];
+    for (let at = 1000; at < 4 * perMs; at += 1000) {
+      if (at >= bigAt) {
+        const refusal = big.take([handle], at, 40);
+        if (refusal === undefined) bigs += 1;
+        bigAt = refusal === undefined ? at + 600_000 : refusal.retryAtMs;
+      }
+      if (small.take([handle], at, 2) === undefined) smalls += 1;
+    }
+    assert.ok(bigs >= 3, `${bigs} of the big ones went`);
+    assert.ok(
+      smalls * 2 + bigs * 40 > 3 * 1000,
+      `${smalls} small ones went: the window is not left empty for it`,
+    );
+  });
+
   test('a claim that nobody comes for lapses, and one for hours is none', () => {
     const table = new LimitTable();
     const limiter = attachLimiter(table.memory, 7);

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
 import { seededRandom } from '../../src/base/random.ts';
-import { attachLimiter, noLimit, type Limiter } from '../../src/schedule/limiter.ts';
+import { attachLimiter, createLimiter, noLimit, type Limiter } from '../../src/schedule/limiter.ts';
 import type { Limit } from '../../src/schedule/limit_record.ts';
 import { LimitTable } from '../../src/schedule/limit_table.ts';
 import { PermitQueue } from '../../src/schedule/permit_queue.ts';
@@ -154,4 +154,30 @@ test('whoever may be granted is granted, exactly as if everybody had been asked'
     ),
     { numRuns: 100 },
   );
+});
+
+test('one that waits for room of its own keeps nobody waiting who needs the same limit for less', () => {
+  const [big, small] = [{ name: 'big' }, { name: 'small' }];
+  const queue = new PermitQueue<{ readonly name: string }>(
+    attachLimiter(createLimiter([])),
+    (item, nowMs) => {
+      if (item === big) return nowMs < 100_000 ? { limit: 7, retryAtMs: 100_000, isOwn: true } : undefined;
+      return nowMs < 2 ? { limit: 7, retryAtMs: 2 } : undefined;
+    },
+  );
+  queue.add(big);
+  queue.add(small);
+  assert.equal(queue.take(1), undefined);
+  assert.deepEqual(
+    [...queue.waiting()].map(({ dueAtMs, isOwn }) => [dueAtMs, isOwn]),
+    [
+      [100_000, true],
+      [2, false],
+    ],
+  );
+  assert.equal(queue.nextAtMs, 2);
+  assert.equal(queue.take(2), small);
+  assert.equal(queue.take(3), undefined);
+  assert.equal(queue.take(100_000), big);
+  assert.equal(queue.size, 0);
 });
