@@ -29,6 +29,11 @@ export class CampaignDesks {
     return this.#changesAt;
   }
 
+  /** Whether all are to be looked at, for relays have room now that had none, or the other way round. */
+  mustSeeAll(room: string): boolean {
+    return room !== this.#roomSeen;
+  }
+
   get(id: number): CampaignDesk | undefined {
     return this.#desks.get(id);
   }
@@ -68,7 +73,7 @@ export class CampaignDesks {
     const touched = new Set(this.#touched);
     this.#touched.clear();
     // A wall clock may be set back.
-    const isAll = room !== this.#roomSeen || now >= this.#changesAt || now < this.#seenAt;
+    const isAll = this.mustSeeAll(room) || now >= this.#changesAt || now < this.#seenAt;
     this.#roomSeen = room;
     this.#seenAt = now;
     if (isAll) this.#changesAt = Infinity;

@@ -26,6 +26,9 @@ export class Launches {
 
   /** When there may be something to launch, if nothing comes back and nobody says anything; in ms since the epoch. */
   nextAt(now: number): number {
+    // Time has passed since they were looked at, if only a moment, and a session may have opened.
+    if (this.#floor.desks.mustSeeAll(this.#floor.relays.describeRoom(this.#floor.countOfRelay, now)))
+      return now;
     return Math.min(
       this.#floor.desks.changesAt,
       this.#floor.relays.roomAt(this.#floor.countOfRelay, now),

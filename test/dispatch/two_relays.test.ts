@@ -33,7 +33,7 @@ async function open(
   answer: (one: Sent) => Verdict,
   held: (one: Sent) => Hold | undefined = () => undefined,
   holdMs = 0,
-  clock: { aheadMs: number } = { aheadMs: 0 },
+  clock: { readonly aheadMs: number } = { aheadMs: 0 },
 ) {
   const directory = mkdtempSync(join(tmpdir(), 'posthaste-relays-'));
   const ledger = await openLedger({ directory });
@@ -255,4 +255,32 @@ test('a provider that was throttled once goes on when its relay, paused meanwhil
   dispatcher.rouse();
   assert.equal((await over).kind, 'finished');
   assert.ok(before < 6 && sent.length === 6);
+});
+
+test('a relay that may be tried again in the moment between looking and falling asleep is tried at once', async (context) => {
+  const isDown = judgeReply('mail', makeReply(421, '4.3.2 shutting down'));
+  let answers = 0;
+  let readings: number[] = [];
+  const clock = {
+    get aheadMs() {
+      const [at] = readings;
+      if (readings.length > 1) readings = readings.slice(1);
+      return at === undefined ? 0 : at - Date.now();
+    },
+  };
+  const answer = (): Verdict => ((answers += 1) <= 2 ? isDown : accepted);
+  const { dispatcher, sent, begin } = await open(context, answer, undefined, 0, clock);
+  const { over } = await begin('c', [shareOf(first)], ['x', 'x', 'x']);
+  while ((dispatcher.relays.find(first)?.blockedUntil ?? 0) === 0) await delay(1);
+  await delay(20);
+  const untilAt = dispatcher.relays.find(first)?.blockedUntil ?? 0;
+  const before = sent.length;
+  // One reading to look, one to see for how long to sleep.
+  readings = [untilAt - 1, untilAt];
+  dispatcher.rouse();
+  await delay(100);
+  assert.ok(sent.length > before, 'it sleeps');
+  readings = [untilAt + 120_000];
+  dispatcher.rouse();
+  await over;
 });
