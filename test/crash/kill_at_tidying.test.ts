@@ -57,7 +57,9 @@ test(
     await killOnce(mailing, { calls: 'write', at: 120 });
     const [journal = ''] = mailing.journals();
     appendFileSync(join(mailing.state, 'journal', journal), 'J1 200 12345678\nE 1 ');
-    assert.match((await killOnce(mailing, { calls: 'ftruncate', at: 1 })) ?? '', /\/journal\//);
+    // Of this file: a checkpoint may shorten the ledger before.
+    const cutting = { calls: 'ftruncate', files: [join('journal', journal)], at: 1 };
+    assert.match((await killOnce(mailing, cutting)) ?? '', /\/journal\//);
     const last = await mailing.run();
     assert.match(last.stderr, /was cut off: 20 octets/);
     mailing.assertTruthful(last);
