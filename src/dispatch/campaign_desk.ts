@@ -41,6 +41,8 @@ export class CampaignDesk {
   isListComplete = false;
   /** Whoever waits is cancelled, now and as the list brings them. */
   isCancelled = false;
+  /** Some of it came back for what others of it met: until those are reported, nothing more goes out. */
+  isSpared = false;
   /** When it was last said to wait until; so that it is said once. */
   saidWaitsUntil = 0;
   /** All that is left waits for its window until then; 0 where something does not. */

@@ -100,7 +100,9 @@ export class Launches {
     this.#floor.desks.noteChange(endOf(sendTime));
     const isOver = sendTime.kind === 'over' || desk.isCancelled;
     const isDismissed = isOver && (await this.#dismissWaiting(desk, now));
-    const maySend = sendTime.kind === 'open' && !desk.isCancelled;
+    // All are back, and none of them has paused it.
+    if (this.#floor.hands.countOfCampaign(id) === 0) desk.isSpared = false;
+    const maySend = sendTime.kind === 'open' && !desk.isCancelled && !desk.isSpared;
     // A batch whose lane has to wait would send for as long as that takes.
     if (desk.mustRecall(now) || (!maySend && this.#floor.hands.countOfCampaign(id) > 0))
       this.#floor.runner.recallCampaign(id);

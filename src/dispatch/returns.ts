@@ -72,6 +72,7 @@ export class Returns {
     invariant(held !== undefined, `a report for batch ${report.batchId}, which is not in hand`);
     const desk = this.#floor.deskOf(held.batch);
     this.#floor.desks.touch(desk);
+    desk.isSpared ||= report.isSpared === true;
     const pause = desk.note(held.batch.lane, report.outcomes);
     const { events, giveUp } = this.#floor.relays.note(report, held, now);
     if (giveUp !== undefined) this.#giveUp(desk, held.goesBy, giveUp, report.relayFailure !== undefined);

@@ -37,6 +37,7 @@ export class BatchRun {
   /** By performance.now. */
   readonly begunAt = performance.now();
   #held: Hold | undefined;
+  #isSpared = false;
   #relayFailure: HandshakeFailure | undefined;
   #journalFailure: BatchReport['journalFailure'];
 
@@ -91,6 +92,11 @@ export class BatchRun {
     while (this.waiting > 0) this.settle(this.take().row, 'unsent', verdict);
   }
 
+  /** To be called before what is left is given back: everybody of the campaign would meet the same. */
+  noteSpared(): void {
+    this.#isSpared = true;
+  }
+
   /** To be called before what is left is given back: what it would wait for. */
   noteHold(held: Hold): void {
     this.#held = held;
@@ -108,6 +114,7 @@ export class BatchRun {
       transactionTimes: this.#transactionTimes,
       composeTimes: this.#composeTimes,
       held: this.#held,
+      isSpared: this.#isSpared,
       relayFailure: this.#relayFailure,
       journal: { writer: this.#journal.writer, oldestNeeded: this.#journal.oldestNeeded },
       journalFailure: this.#journalFailure,

@@ -159,6 +159,8 @@ export interface BatchReport {
   readonly composeTimes: TransactionTimes;
   /** Set when the rest came back because a limit, by its handle, grants nothing until then, in ms since the epoch. */
   readonly held: Hold | undefined;
+  /** Set when the rest came back for what others of the campaign met, whose batch may still be on its way to tell. */
+  readonly isSpared?: boolean;
   /** Set when the batch came back because the relay was out of reach. */
   readonly relayFailure: HandshakeFailure | undefined;
   /** Once this report is settled, nobody needs this thread's journal below `oldestNeeded`. */

@@ -261,12 +261,13 @@ export class RelayWork implements Work<RowTransaction> {
   /** What met one would meet the next: who is throttled stops at once, and not when the batch is at its end. */
   #spareTheRest(run: BatchRun, verdict: Verdict): void {
     run.senderRefusals = concernsCampaign(verdict) ? run.senderRefusals + 1 : 0;
-    if (run.senderRefusals >= run.task.mostSenderRefusals)
+    if (run.senderRefusals >= run.task.mostSenderRefusals) {
+      for (const one of this.#flows.get(keyOf(run.task))?.runs ?? []) one.noteSpared();
       this.#giveBackFlow(
         run,
         judgeLocally('stopped', 'everybody else of the campaign would meet the same: nobody else was tried'),
       );
-    else if (verdict.kind === 'unsent' && isThrottling(verdict)) {
+    } else if (verdict.kind === 'unsent' && isThrottling(verdict)) {
       const spared = judgeLocally('stopped', 'the relay wants a pause: nobody else was tried');
       if (isOfLane(verdict)) this.#giveBackFlow(run, spared);
       else this.giveBack(spared);

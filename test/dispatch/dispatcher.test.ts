@@ -264,6 +264,35 @@ test('a row that kills thread after thread pauses its campaign where nothing els
   assert.equal(end.kind, 'paused');
 });
 
+test('what comes back for others’ sake waits until those are reported, and goes on where they pause nothing', async (context) => {
+  const launched: string[] = [];
+  let [finishFirst, isReported] = [() => {}, false];
+  const runner: BatchRunner = {
+    ...playedThreads(2),
+    run: (task) => {
+      const [first] = unpackRecipients(task.payload).map(({ row }) => row);
+      launched.push(`${first}${isReported ? ' after' : ''}`);
+      if (first !== 1) {
+        const report = reportOf(task, () => (isReported ? 'accepted' : 'unsent'), 'us');
+        return Promise.resolve({ ...report, isSpared: !isReported });
+      }
+      return new Promise((resolve) => {
+        finishFirst = () => {
+          isReported = true;
+          resolve(reportOf(task, () => 'accepted'));
+        };
+      });
+    },
+  };
+  const { dispatcher, tally } = await open(context, 6, 3, runner);
+  const ending = dispatcher.run();
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  assert.deepEqual(launched, ['1', '4']);
+  finishFirst();
+  assert.equal((await ending).kind, 'finished');
+  assert.deepEqual([launched, (await tally()).accepted], [['1', '4', '4 after'], 6]);
+});
+
 test('of a thread that dies, what its journal knows is settled, and only the rest is sent', async (context) => {
   const sent: string[] = [];
   let batchId = 0;
